@@ -1,0 +1,1 @@
+//! Aggregation strategies and pooled metrics.

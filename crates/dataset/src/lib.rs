@@ -1,0 +1,1 @@
+//! Dataset descriptions, readers, splits and batch order.

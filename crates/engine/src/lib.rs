@@ -1,0 +1,1 @@
+//! Native training: models described by data, run on the CPU.

@@ -1,0 +1,1 @@
+//! Named tensors over safetensors files.

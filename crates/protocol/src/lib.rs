@@ -1,0 +1,1 @@
+//! Messages, identifiers, digests and codes that Wardround's processes exchange.

@@ -1,0 +1,1 @@
+//! What a researcher's program uses.

@@ -1,0 +1,1 @@
+//! Runtimes that execute a training plan on a dataset.

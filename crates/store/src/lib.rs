@@ -1,0 +1,1 @@
+//! Durable mechanisms: journal, artifacts, leases, migrations, clock.

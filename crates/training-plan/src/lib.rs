@@ -1,0 +1,1 @@
+//! Training plans, experiment files, training arguments, metrics and seeds.

@@ -1,0 +1,1 @@
+//! Dialling, one-port serving, artifact transfer with resume, back-off.
