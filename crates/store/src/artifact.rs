@@ -1,0 +1,557 @@
+//! Files named by their content.
+//!
+//! A file is in the store or it is not: bytes arrive in a partial file, size and digest are checked
+//! while they do, and a rename puts the whole file in its place. All calls block on the disk; an
+//! asynchronous caller makes them where blocking is allowed.
+
+mod index;
+mod partial;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::{ArtifactReference, Digest, Digester, Timestamp};
+
+use self::index::{Entry, Index};
+pub use self::partial::{Partial, PartialId};
+use crate::clock::Clock;
+use crate::whole_file::{Durability, is_disk_full, synchronise_folder};
+
+/// A folder of artifacts; clones share it.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use protocol::ArtifactReference;
+/// use protocol::Digest;
+/// use store::artifact::{ArtifactStore, Settings};
+/// use store::{Durability, SystemClock};
+///
+/// let folder = tempfile::tempdir()?;
+/// let store = ArtifactStore::open(folder.path(), Settings::default(), Arc::new(SystemClock))?;
+/// let bytes = b"parameters";
+/// let reference = ArtifactReference::new(Digest::of(bytes), bytes.len() as u64);
+/// store.ingest(&mut &bytes[..], &reference, Durability::PowerLoss)?;
+/// assert_eq!(std::fs::read(store.open_verified(&reference.digest)?.path)?, bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ArtifactStore {
+    inner: Arc<Inner>,
+}
+
+/// What a store keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Most bytes of whole files; the least recently used unpinned ones make room. `None`: no bound,
+    /// and nothing is ever removed but by [`ArtifactStore::delete`].
+    pub capacity: Option<u64>,
+    /// Bytes of the disk that artifacts leave free, so that a journal beside them can still grow.
+    pub reserve: u64,
+    /// How long a partial file that nobody continues is kept.
+    pub partial_lifetime: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self { capacity: None, reserve: 64 << 20, partial_lifetime: day }
+    }
+}
+
+/// A file of the store, open and known to have the digest it is named by.
+#[derive(Debug)]
+pub struct Artifact {
+    /// The digest.
+    pub digest: Digest,
+    /// The length in bytes.
+    pub size: u64,
+    /// Where it lies, until it is deleted or evicted; the open file outlives both.
+    pub path: PathBuf,
+    /// The file, open for reading.
+    pub file: File,
+}
+
+/// What [`ArtifactStore::begin`] finds.
+#[derive(Debug)]
+pub enum Begun {
+    /// The whole file is there already.
+    Complete,
+    /// Bytes are missing; [`Partial::offset`] says from where on.
+    Partial(Partial),
+}
+
+/// Keeps an artifact from being evicted or deleted, whether it is there yet or not.
+#[derive(Debug)]
+pub struct Pin {
+    inner: Arc<Inner>,
+    digest: Digest,
+}
+
+/// Why the store refuses or cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No artifact with this digest is here.
+    #[error("artifact {digest} is not here")]
+    Absent {
+        /// The digest.
+        digest: Digest,
+    },
+    /// The bytes that arrived are not those of the digest; they are deleted.
+    #[error("artifact {expected} arrived with digest {found}")]
+    DigestMismatch {
+        /// The digest that was declared.
+        expected: Digest,
+        /// The digest of what arrived.
+        found: Digest,
+    },
+    /// A file in the store no longer has the digest it is named by; it is deleted.
+    #[error("artifact {digest} was damaged on the disk")]
+    Damaged {
+        /// The digest.
+        digest: Digest,
+    },
+    /// More bytes arrive than were declared.
+    #[error("artifact {digest} is longer than the {size} bytes declared")]
+    TooLong {
+        /// The digest.
+        digest: Digest,
+        /// The declared length.
+        size: u64,
+    },
+    /// Fewer bytes arrived than were declared.
+    #[error("artifact {digest} has {offset} of {size} bytes")]
+    Incomplete {
+        /// The digest.
+        digest: Digest,
+        /// Bytes that arrived.
+        offset: u64,
+        /// The declared length.
+        size: u64,
+    },
+    /// An artifact with this digest is here and has another length than is declared for it.
+    #[error("artifact {digest} has {found} bytes, {declared} are declared")]
+    SizeMismatch {
+        /// The digest.
+        digest: Digest,
+        /// The declared length.
+        declared: u64,
+        /// The length of the file.
+        found: u64,
+    },
+    /// Somebody else is appending to the partial file.
+    #[error("partial file {id} is in use")]
+    Busy {
+        /// The partial file.
+        id: PartialId,
+    },
+    /// No partial file has this id; it may have expired.
+    #[error("partial file {id} is not here")]
+    NoPartial {
+        /// The partial file.
+        id: PartialId,
+    },
+    /// The artifact is in use and may not be deleted.
+    #[error("artifact {digest} is in use")]
+    Pinned {
+        /// The digest.
+        digest: Digest,
+    },
+    /// The store's own bound leaves no room, even with everything evicted that may be.
+    #[error("{needed} bytes do not fit in a store of {capacity} bytes")]
+    NoRoom {
+        /// The bytes to keep.
+        needed: u64,
+        /// The bound.
+        capacity: u64,
+    },
+    /// The disk is full, or full but for the reserve.
+    #[error("the disk is full: {needed} bytes are needed, {free} may be used")]
+    DiskFull {
+        /// The bytes that are still to be written.
+        needed: u64,
+        /// The bytes free, less the reserve.
+        free: u64,
+    },
+    /// The file system failed.
+    #[error("the artifact folder cannot be used")]
+    Io(#[source] io::Error),
+}
+
+impl ArtifactStore {
+    /// Opens the store in `folder`, creating the folder if need be.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Io`] for a folder that cannot be read or written.
+    pub fn open(folder: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let folder = folder.to_owned();
+        fs::create_dir_all(folder.join(WHOLE)).map_err(Error::Io)?;
+        fs::create_dir_all(folder.join(PARTIAL)).map_err(Error::Io)?;
+        synchronise_folder(&folder).map_err(Error::Io)?;
+        let index = index::scan(&folder.join(WHOLE)).map_err(Error::Io)?;
+        let inner = Inner { folder, settings, clock, index: Mutex::new(index) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Returns the length of an artifact that is here.
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
+        self.inner.index().entry(digest).map(|entry| entry.size)
+    }
+
+    /// Lists what is here, in no particular order.
+    pub fn list(&self) -> Vec<ArtifactReference> {
+        self.inner.index().list()
+    }
+
+    /// Returns how many bytes all whole files have together.
+    pub fn total_size(&self) -> u64 {
+        self.inner.index().total()
+    }
+
+    /// Opens an artifact; one that a loss of power may have damaged is hashed first, once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Absent`] or [`Error::Damaged`].
+    pub fn open_verified(&self, digest: &Digest) -> Result<Artifact, Error> {
+        let absent = || Error::Absent { digest: *digest };
+        let entry = self.inner.index().touch(digest).ok_or_else(absent)?;
+        let path = self.inner.path(digest, entry.durability);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.inner.index().remove(digest);
+                return Err(absent());
+            }
+            Err(error) => return Err(Error::Io(error)),
+        };
+        if !entry.verified {
+            let found = hash(&mut file).map_err(Error::Io)?;
+            if found.digest != *digest {
+                self.inner.index().remove(digest);
+                fs::remove_file(&path).map_err(Error::Io)?;
+                return Err(Error::Damaged { digest: *digest });
+            }
+            self.inner.index().set_verified(digest);
+        }
+        Ok(Artifact { digest: *digest, size: entry.size, path, file })
+    }
+
+    /// Begins or continues a file that `owner` brings. Owners do not share partial files.
+    ///
+    /// A file that is here already is made as durable as asked.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::NoRoom`] and [`Error::DiskFull`] before a byte is taken, [`Error::Busy`]
+    /// while the same partial file is held elsewhere.
+    pub fn begin(
+        &self,
+        owner: &str,
+        reference: &ArtifactReference,
+        durability: Durability,
+    ) -> Result<Begun, Error> {
+        let digest = reference.digest;
+        if let Some(found) = self.size(&digest) {
+            if found != reference.size {
+                return Err(Error::SizeMismatch { digest, declared: reference.size, found });
+            }
+            self.make_durable(&digest, durability)?;
+            return Ok(Begun::Complete);
+        }
+        let id = PartialId::new(owner, reference);
+        let partial = Partial::open(&self.inner, id, true)?;
+        self.inner.make_room(reference.size)?;
+        self.inner.require_free(reference.size - partial.offset())?;
+        Ok(Begun::Partial(partial))
+    }
+
+    /// Continues a partial file that was begun earlier, in this process or one before it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::NoPartial`] or [`Error::Busy`].
+    pub fn resume(&self, id: &PartialId) -> Result<Partial, Error> {
+        Partial::open(&self.inner, id.clone(), false)
+    }
+
+    /// Takes a whole file from a reader, checking size and digest while it is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArtifactStore::begin`] and [`Partial::commit`]; nothing of a refused file stays.
+    pub fn ingest(
+        &self,
+        reader: &mut dyn Read,
+        reference: &ArtifactReference,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let Begun::Partial(mut partial) = self.begin("ingest", reference, durability)? else {
+            return Ok(());
+        };
+        partial.restart()?;
+        match copy(reader, &mut partial) {
+            Ok(()) => partial.commit(durability),
+            Err(error) => {
+                partial.discard()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the file at `path` into the store by a rename, or by a copy from another disk, and
+    /// returns what it is. The file is gone from `path` afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::NoRoom`], [`Error::DiskFull`] or [`Error::Io`]; the file then stays.
+    pub fn adopt(&self, path: &Path, durability: Durability) -> Result<ArtifactReference, Error> {
+        let mut file = File::open(path).map_err(Error::Io)?;
+        let reference = hash(&mut file).map_err(Error::Io)?;
+        if self.size(&reference.digest).is_none() {
+            self.inner.make_room(reference.size)?;
+            match self.inner.place(path, &file, &reference, durability) {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    let mut again = File::open(path).map_err(Error::Io)?;
+                    self.ingest(&mut again, &reference, durability)?;
+                    fs::remove_file(path).map_err(Error::Io)?;
+                }
+                placed => placed?,
+            }
+        } else {
+            self.make_durable(&reference.digest, durability)?;
+            fs::remove_file(path).map_err(Error::Io)?;
+        }
+        Ok(reference)
+    }
+
+    /// Makes an artifact that is here at least as durable as asked.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Absent`], or [`Error::Damaged`] for one that is not what it should be.
+    pub fn make_durable(&self, digest: &Digest, durability: Durability) -> Result<(), Error> {
+        let artifact = self.open_verified(digest)?;
+        let current = self.inner.path(digest, Durability::PowerLoss);
+        if durability == Durability::Process || artifact.path == current {
+            return Ok(());
+        }
+        let reference = ArtifactReference::new(*digest, artifact.size);
+        self.inner.place(&artifact.path, &artifact.file, &reference, durability)
+    }
+
+    /// Keeps an artifact, there or still to come, from eviction and deletion while the pin lives.
+    pub fn pin(&self, digest: &Digest) -> Pin {
+        self.inner.index().pin(digest);
+        Pin { inner: Arc::clone(&self.inner), digest: *digest }
+    }
+
+    /// Deletes an artifact; one that is not here is deleted already.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Pinned`] while somebody holds a pin.
+    pub fn delete(&self, digest: &Digest) -> Result<(), Error> {
+        let mut index = self.inner.index();
+        if index.is_pinned(digest) {
+            return Err(Error::Pinned { digest: *digest });
+        }
+        match index.remove(digest) {
+            Some(entry) => self.inner.unlink(digest, &entry).map_err(Error::Io),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes partial files that nobody has appended to for [`Settings::partial_lifetime`] and
+    /// returns how many they were.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Io`] for a folder that cannot be read.
+    pub fn expire_partials(&self) -> Result<usize, Error> {
+        let now = self.inner.clock.now();
+        let mut expired = 0;
+        for listed in fs::read_dir(self.inner.folder.join(PARTIAL)).map_err(Error::Io)? {
+            let listed = listed.map_err(Error::Io)?;
+            let Ok(id) = listed.file_name().to_string_lossy().parse::<PartialId>() else {
+                continue;
+            };
+            let touched = listed.metadata().and_then(|metadata| metadata.modified());
+            let age = timestamp(touched.map_err(Error::Io)?).until(now);
+            if age > self.inner.settings.partial_lifetime && self.inner.index().forget(&id) {
+                fs::remove_file(listed.path()).map_err(Error::Io)?;
+                expired += 1;
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Returns the bytes that may still be written to the disk, the reserve already taken off.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Io`] where the file system does not say.
+    pub fn free_space(&self) -> Result<u64, Error> {
+        self.inner.free_space()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.inner.index().unpin(&self.digest);
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    index: Mutex<Index>,
+}
+
+impl Inner {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // Every change of the index is one call that cannot panic half-way.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, digest: &Digest, durability: Durability) -> PathBuf {
+        let digits = digest.hexadecimal();
+        let name = match durability {
+            Durability::PowerLoss => digits[2..].to_owned(),
+            Durability::Process => format!("{}{UNSYNCHRONISED}", &digits[2..]),
+        };
+        self.folder.join(WHOLE).join(&digits[..2]).join(name)
+    }
+
+    fn partial_path(&self, id: &PartialId) -> PathBuf {
+        self.folder.join(PARTIAL).join(id.to_string())
+    }
+
+    /// Puts a file whose digest has just been checked in its place and into the index.
+    fn place(
+        &self,
+        from: &Path,
+        file: &File,
+        reference: &ArtifactReference,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let to = self.path(&reference.digest, durability);
+        let folder = to.parent().unwrap_or(&self.folder);
+        let is_new = match fs::create_dir(folder) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(self.io(error, 0)),
+        };
+        if durability == Durability::PowerLoss {
+            file.sync_all().map_err(|error| self.io(error, reference.size))?;
+        }
+        fs::rename(from, &to).map_err(|error| self.io(error, 0))?;
+        if durability == Durability::PowerLoss {
+            synchronise_folder(folder).map_err(|error| self.io(error, 0))?;
+            if is_new {
+                let whole = self.folder.join(WHOLE);
+                synchronise_folder(&whole).map_err(|error| self.io(error, 0))?;
+            }
+        }
+        self.index().insert(reference, durability);
+        Ok(())
+    }
+
+    fn unlink(&self, digest: &Digest, entry: &Entry) -> io::Result<()> {
+        match fs::remove_file(self.path(digest, entry.durability)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Evicts until `needed` more bytes fit under the store's bound.
+    fn make_room(&self, needed: u64) -> Result<(), Error> {
+        let Some(capacity) = self.settings.capacity else { return Ok(()) };
+        let mut index = self.index();
+        if !index.could_fit(needed, capacity) {
+            return Err(Error::NoRoom { needed, capacity });
+        }
+        while index.total().saturating_add(needed) > capacity {
+            let Some((digest, entry)) = index.evict() else {
+                return Err(Error::NoRoom { needed, capacity });
+            };
+            self.unlink(&digest, &entry).map_err(Error::Io)?;
+        }
+        Ok(())
+    }
+
+    fn require_free(&self, needed: u64) -> Result<(), Error> {
+        let free = self.free_space()?;
+        if needed > free { Err(Error::DiskFull { needed, free }) } else { Ok(()) }
+    }
+
+    fn free_space(&self) -> Result<u64, Error> {
+        let disk = rustix::fs::statvfs(&self.folder).map_err(|error| Error::Io(error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok(free.saturating_sub(self.settings.reserve))
+    }
+
+    fn io(&self, error: io::Error, needed: u64) -> Error {
+        if is_disk_full(&error) {
+            return Error::DiskFull { needed, free: self.free_space().unwrap_or(0) };
+        }
+        Error::Io(error)
+    }
+}
+
+fn copy(reader: &mut dyn Read, partial: &mut Partial) -> Result<(), Error> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => partial.append(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Io(error)),
+        }
+    }
+}
+
+/// Hashes from the file's position to its end.
+fn hash(file: &mut File) -> io::Result<ArtifactReference> {
+    let mut digester = Digester::new();
+    let mut size = 0;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                digester.update(&buffer[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    io::Seek::rewind(file)?;
+    Ok(ArtifactReference::new(digester.finish(), size))
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_milliseconds(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Folder of whole files, by the first two digits of their digests.
+const WHOLE: &str = "sha256";
+
+/// Folder of files that are still arriving.
+const PARTIAL: &str = "partial";
+
+/// Ends the name of a file that a loss of power may damage.
+const UNSYNCHRONISED: &str = ".unsynchronised";
+
+/// Large enough that a read costs nothing beside hashing what it brought.
+const BUFFER: usize = 256 << 10;

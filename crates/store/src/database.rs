@@ -1,0 +1,350 @@
+//! A SQLite database with one writer, whose commits survive the loss of power.
+//!
+//! Work is a closure. It is queued, runs on the writer's thread inside a transaction, and its
+//! result comes back once the commit is on the disk. What waits together is committed together:
+//! many small writes cost one synchronisation. A closure that fails undoes its own writes only.
+
+pub mod migrations;
+mod queue;
+
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::migrations::{Migration, Migrations};
+use self::queue::{Job, Service, Work};
+
+/// A handle to an open database; clones share it.
+///
+/// The database closes when the last handle is dropped, after everything queued is done.
+///
+/// # Examples
+///
+/// ```
+/// use store::database::{Database, Error, Migration, Migrations};
+///
+/// const TABLES: Migrations = Migrations {
+///     component: "example",
+///     steps: &[Migration { version: 1, sql: "CREATE TABLE names (name TEXT PRIMARY KEY)" }],
+/// };
+///
+/// let folder = tempfile::tempdir()?;
+/// let database = Database::open(&folder.path().join("example.sqlite"), &[TABLES])?;
+/// database.write_blocking(|transaction| -> Result<_, Error> {
+///     Ok(transaction.execute("INSERT INTO names (name) VALUES ('north')", [])?)
+/// })?;
+/// let count = database.read_blocking(|transaction| -> Result<i64, Error> {
+///     Ok(transaction.query_row("SELECT count(*) FROM names", [], |row| row.get(0))?)
+/// })?;
+/// assert_eq!(count, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+/// A connection inside a transaction; what a closure is given.
+///
+/// It dereferences to [`rusqlite::Connection`]. The transaction is not the closure's to begin or
+/// end: returning `Ok` keeps its writes, returning `Err` undoes them.
+#[derive(Debug)]
+pub struct Transaction<'connection> {
+    connection: &'connection Connection,
+}
+
+/// Why a database could not be opened or a piece of work is undone.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened as a database.
+    #[error("database {} cannot be opened", path.display())]
+    Unopenable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The file is damaged, or no database at all.
+    #[error("database {} is damaged: {finding}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing found wrong.
+        finding: String,
+    },
+    /// The tables are not those of this version of the program.
+    #[error("database {} is refused", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: migrations::Error,
+    },
+    /// The disk is full; what was committed earlier is safe.
+    #[error("the disk that holds the database is full")]
+    DiskFull,
+    /// The commit that this work was part of did not happen.
+    #[error("the database did not commit")]
+    NotCommitted(#[source] Arc<rusqlite::Error>),
+    /// A statement failed.
+    #[error("a database statement is not possible")]
+    Statement(#[source] rusqlite::Error),
+    /// The work itself panicked; its writes are undone.
+    #[error("a piece of database work panicked")]
+    Panicked,
+    /// The database's thread cannot be started or has ended.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+impl Database {
+    /// Opens the database at `path`, creating it if need be, checks it whole and brings its tables
+    /// to the versions that `components` state.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Damaged`] for a file that does not pass SQLite's integrity check and
+    /// [`Error::Schema`] for tables that are newer, altered or not ours.
+    pub fn open(path: &Path, components: &[Migrations]) -> Result<Self, Error> {
+        let mut connection = connect(path)?;
+        check_integrity(&connection, path)?;
+        migrations::apply(&mut connection, components)
+            .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
+        synchronise_entry(path).map_err(|_| Error::Closed)?;
+        let reader = connect_to_read(path)?;
+        let (write, writer) = start("store-writer", connection, Service::Write)?;
+        let (read, reader) = start("store-reader", reader, Service::Read)?;
+        let threads = vec![writer, reader];
+        let inner = Inner { path: path.to_owned(), write: Some(write), read: Some(read), threads };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs `work` in a transaction and returns its result once the commit is on the disk.
+    ///
+    /// Waits while the queue is full. Dropping the future after its first poll does not undo the
+    /// work: it may still happen, with nobody told.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `work`, whose writes are then undone, or one of the database's own.
+    pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        ask(&self.inner.write, work).await
+    }
+
+    /// Does what [`Database::write`] does, for callers outside an asynchronous runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    ///
+    /// # Panics
+    ///
+    /// Panics when called from within an asynchronous task.
+    pub fn write_blocking<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        ask_blocking(&self.inner.write, work)
+    }
+
+    /// Runs `work` on a connection that cannot write and sees every commit acknowledged before.
+    ///
+    /// Readers do not wait for writers.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `work`, or one of the database's own.
+    pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        ask(&self.inner.read, work).await
+    }
+
+    /// Does what [`Database::read`] does, for callers outside an asynchronous runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::read`].
+    ///
+    /// # Panics
+    ///
+    /// Panics when called from within an asynchronous task.
+    pub fn read_blocking<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        ask_blocking(&self.inner.read, work)
+    }
+
+    /// Returns the database's file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+}
+
+impl<'connection> Transaction<'connection> {
+    pub(crate) fn on(connection: &'connection Connection) -> Self {
+        Self { connection }
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    write: Option<mpsc::Sender<Box<dyn Job>>>,
+    read: Option<mpsc::Sender<Box<dyn Job>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.write = None;
+        self.read = None;
+        for thread in self.threads.drain(..) {
+            // The last handle may have been inside a closure, and so end on the thread itself.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!(database = %self.path.display(), "a database thread panicked");
+            }
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let unopenable = |source| Error::Unopenable { path: path.to_owned(), source };
+    let connection = Connection::open(path).map_err(unopenable)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unopenable)?;
+    let mode = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
+        .map_err(|source| damaged_or(path, source))?;
+    if mode != "wal" {
+        let finding = format!("it stays in journal mode \"{mode}\" instead of \"wal\"");
+        return Err(Error::Damaged { path: path.to_owned(), finding });
+    }
+    connection.execute_batch(SETTINGS).map_err(unopenable)?;
+    Ok(connection)
+}
+
+fn connect_to_read(path: &Path) -> Result<Connection, Error> {
+    let unopenable = |source| Error::Unopenable { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(unopenable)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unopenable)?;
+    connection.execute_batch(SETTINGS).map_err(unopenable)?;
+    connection.execute_batch("PRAGMA query_only = ON").map_err(unopenable)?;
+    Ok(connection)
+}
+
+fn damaged_or(path: &Path, source: rusqlite::Error) -> Error {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            Error::Damaged { path: path.to_owned(), finding: source.to_string() }
+        }
+        _ => Error::Unopenable { path: path.to_owned(), source },
+    }
+}
+
+fn check_integrity(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let finding = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
+        .map_err(|source| damaged_or(path, source))?;
+    if finding == "ok" {
+        return Ok(());
+    }
+    Err(Error::Damaged { path: path.to_owned(), finding })
+}
+
+/// SQLite synchronises the database; its name in the folder is ours to synchronise.
+fn synchronise_entry(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            crate::whole_file::synchronise_folder(folder)
+        }
+        _ => crate::whole_file::synchronise_folder(Path::new(".")),
+    }
+}
+
+fn start(
+    name: &str,
+    connection: Connection,
+    service: Service,
+) -> Result<(mpsc::Sender<Box<dyn Job>>, JoinHandle<()>), Error> {
+    let (sender, jobs) = mpsc::channel(QUEUE_LENGTH);
+    let thread = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || queue::serve(&connection, jobs, service))
+        .map_err(|_| Error::Closed)?;
+    Ok((sender, thread))
+}
+
+async fn ask<T, E, W>(queue: &Option<mpsc::Sender<Box<dyn Job>>>, work: W) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let queue = queue.as_ref().ok_or(Error::Closed)?;
+    queue.send(Box::new(Work { work, answer })).await.map_err(|_| Error::Closed)?;
+    answered.await.map_err(|_| Error::Closed)?
+}
+
+fn ask_blocking<T, E, W>(queue: &Option<mpsc::Sender<Box<dyn Job>>>, work: W) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let queue = queue.as_ref().ok_or(Error::Closed)?;
+    queue.blocking_send(Box::new(Work { work, answer })).map_err(|_| Error::Closed)?;
+    answered.blocking_recv().map_err(|_| Error::Closed)?
+}
+
+/// How long a statement waits for another process that has the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pieces of work that may wait; whoever brings more waits for a place.
+const QUEUE_LENGTH: usize = 1024;
+
+const SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cell_size_check = ON;
+    PRAGMA journal_size_limit = 67108864;
+";
