@@ -229,12 +229,14 @@ fn open_hashed(inner: &Inner, id: &PartialId, create: bool) -> Result<(File, Has
     }
     if length > id.size {
         file.set_len(0).map_err(Error::Io)?;
+        return Ok((file, Hashed { digester: Digester::new(), offset: 0 }));
     }
-    let hashed = rehash(&mut file).map_err(Error::Io)?;
+    let hashed = rehash(&mut file, length).map_err(Error::Io)?;
     Ok((file, hashed))
 }
 
-fn rehash(file: &mut File) -> io::Result<Hashed> {
+fn rehash(file: &mut File, length: u64) -> io::Result<Hashed> {
+    let mut file = file.take(length);
     let mut hashed = Hashed { digester: Digester::new(), offset: 0 };
     let mut buffer = vec![0; BUFFER];
     loop {

@@ -1,0 +1,30 @@
+//! Files over HTTP: what serves them, and what fetches and brings them.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET`, `HEAD /artifacts/{digest}` | the file; one `Range`, `If-None-Match`, `If-Range`; `ETag` is the digest |
+//! | `POST /uploads` `{"digest", "size"}` | `{"id", "offset", "complete"}`; 201 begun or continued, 200 complete |
+//! | `HEAD /uploads/{id}` | `Upload-Offset`, `Upload-Length` |
+//! | `PATCH /uploads/{id}`, `Upload-Offset` | appends; 204 when bytes are missing still, 200 when whole, checked and kept |
+//!
+//! Refusals: 400 malformed, 401 no caller, 403 not allowed, 404 not here, 409 another offset or in
+//! use, 413 too long, 416 no such range, 422 another digest, 507 full, 503 out of order.
+
+pub mod client;
+pub mod destination;
+mod download;
+mod range;
+pub mod routes;
+pub mod shelf;
+mod upload;
+
+pub use client::ArtifactClient;
+pub use destination::{Destination, FileDestination};
+pub use routes::routes;
+pub use shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
+
+/// Bytes that are read from or written to a disk at once.
+const CHUNK: usize = 1 << 20;
+
+/// Chunks that wait between the network and the disk; a full queue holds the network back.
+const CHUNKS_WAITING: usize = 4;
