@@ -1,0 +1,90 @@
+//! What a node shows of a dataset: never a path, never a value.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DatasetId, DatasetName, Digest};
+
+/// A dataset as search replies show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSummary {
+    /// Its identifier at the node.
+    pub dataset_id: DatasetId,
+    /// Its name, unique at the node.
+    pub name: DatasetName,
+    /// What it is tagged with.
+    pub tags: Vec<String>,
+    /// A text for people.
+    pub description: String,
+    /// The kind of dataset: `tabular`.
+    pub kind: String,
+    /// The columns that may be shown, in the file's order; withheld and identifying ones are left out.
+    pub columns: Vec<ColumnSummary>,
+    /// The number of rows, or nothing where the node does not show so small a number.
+    pub row_count: Option<u64>,
+    /// The digest of the content as registered.
+    pub digest: Digest,
+}
+
+/// A column's name, type and how many of its cells are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSummary {
+    /// The column's name.
+    pub name: String,
+    /// What its cells are.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// How many cells are missing.
+    pub missing: u64,
+}
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// Whole numbers.
+    Integer,
+    /// Numbers.
+    Number,
+    /// True and false.
+    Boolean,
+    /// Few distinct texts.
+    Category,
+    /// Texts.
+    Text,
+}
+
+impl ColumnType {
+    /// The type's name as it is written everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Category => "category",
+            Self::Text => "text",
+        }
+    }
+
+    /// Whether the cells are numbers that a model can take as they are.
+    pub const fn is_numeric(self) -> bool {
+        matches!(self, Self::Integer | Self::Number)
+    }
+}
+
+impl std::str::FromStr for ColumnType {
+    type Err = UnknownColumnType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownColumnType> {
+        [Self::Integer, Self::Number, Self::Boolean, Self::Category, Self::Text]
+            .into_iter()
+            .find(|column_type| column_type.as_str() == text)
+            .ok_or(UnknownColumnType)
+    }
+}
+
+/// A text names no type of column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown column type")]
+pub struct UnknownColumnType;
