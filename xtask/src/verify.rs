@@ -1,0 +1,113 @@
+//! Everything that must hold before a change lands, each step with its time.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The version of cargo-deny that the rules in `deny.toml` are written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Runs the steps in order and stops at the first that fails.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let verify = Verify { root };
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for (name, step) in STEPS {
+        crate::say(&format!("verify: {name}"));
+        let start = Instant::now();
+        step(&verify).with_context(|| format!("step \"{name}\""))?;
+        times.push((name, start.elapsed()));
+    }
+    crate::say("verify: every step holds");
+    for (name, time) in &times {
+        crate::say(&format!("  {name:<12} {:>7.1} s", time.as_secs_f64()));
+    }
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    crate::say(&format!("  {:<12} {:>7.1} s", "total", total.as_secs_f64()));
+    Ok(())
+}
+
+type Step = fn(&Verify<'_>) -> Result<()>;
+
+const STEPS: &[(&str, Step)] = &[
+    ("format", |verify| verify.cargo(&["fmt", "--all", "--check"])),
+    ("tidy", |verify| crate::tidy::run(verify.root)),
+    ("build", |verify| verify.cargo(&["build", "--locked", "--workspace", "--all-targets"])),
+    ("tests", Verify::tests),
+    ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
+    ("clippy", Verify::clippy),
+    ("docs", Verify::docs),
+    ("deny", Verify::deny),
+];
+
+struct Verify<'a> {
+    root: &'a Path,
+}
+
+impl Verify<'_> {
+    fn tests(&self) -> Result<()> {
+        let nextest = Command::new("cargo").args(["nextest", "--version"]).output();
+        if nextest.is_ok_and(|output| output.status.success()) {
+            self.cargo(&["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])
+        } else {
+            self.cargo(&["test", "--locked", "--workspace", "--lib", "--bins", "--tests"])
+        }
+    }
+
+    fn clippy(&self) -> Result<()> {
+        self.cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }
+
+    fn docs(&self) -> Result<()> {
+        let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--quiet"];
+        let mut command = self.command(&arguments);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        succeed(&mut command)
+    }
+
+    fn deny(&self) -> Result<()> {
+        let tools = self.root.join("target/tools");
+        let program = tools.join("bin/cargo-deny");
+        let version = Command::new(&program).arg("--version").output();
+        let wanted = format!("cargo-deny {CARGO_DENY}");
+        let there =
+            version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == wanted);
+        if !there {
+            let folder = tools.to_string_lossy();
+            let install =
+                ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--root", &folder];
+            self.cargo(&[&install[..], &["--profile", "dev", "--quiet"]].concat())?;
+        }
+        let mut command = Command::new(&program);
+        command.current_dir(self.root).args(["check", "bans", "licenses", "sources"]);
+        succeed(&mut command)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<()> {
+        succeed(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("cargo");
+        command.args(arguments).current_dir(self.root);
+        command
+    }
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{command:?} does not start"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
