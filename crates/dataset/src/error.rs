@@ -1,0 +1,195 @@
+//! What keeps a dataset from being registered or read.
+
+use std::fmt;
+use std::io;
+
+use protocol::{Code, ColumnType};
+
+/// An error of this crate. No variant can hold the content of a cell, and none holds a path: the caller knows
+/// the path, and an error may be logged.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Caller: a column that is asked for, withheld or named as the patients' is not there.
+    #[error("column {0:?} is not in the file")]
+    UnknownColumn(String),
+    /// Caller: a column that identifies or is withheld is asked for.
+    #[error("column {0:?} is withheld by the owner or identifies patients")]
+    HiddenColumn(String),
+    /// Caller: numbers are asked of a column that has none.
+    #[error("column {column:?} is of type {}, which is not numeric", column_type.as_str())]
+    NotNumeric {
+        /// The column.
+        column: String,
+        /// Its type as registered.
+        column_type: ColumnType,
+    },
+    /// Caller: categories are asked of a column whose values have no text form here.
+    #[error("column {column:?} holds {kind}, which cannot be read")]
+    UnreadableColumn {
+        /// The column.
+        column: String,
+        /// What the file says it holds.
+        kind: &'static str,
+    },
+    /// Caller: a column was not asked for, or was asked for in another form.
+    #[error("column {0:?} was not read in this form")]
+    NotRead(String),
+    /// Environment: the file cannot be opened.
+    #[error("the file cannot be opened")]
+    Open(#[source] io::Error),
+    /// Environment: reading stopped.
+    #[error("the file cannot be read")]
+    Read(#[source] io::Error),
+    /// Configuration: the path leads to a folder, a device or a pipe.
+    #[error("the path does not lead to a regular file")]
+    NotAFile,
+    /// Data: another content than the registered one.
+    #[error("the file has changed since it was registered")]
+    Changed,
+    /// Data: no byte, or nothing but blank lines.
+    #[error("the file is empty")]
+    Empty,
+    /// Data: column names and nothing else.
+    #[error("the file has a header and no rows")]
+    NoRows,
+    /// Data: the file is not text.
+    #[error("the file is neither text in UTF-8 nor Parquet: {0}")]
+    NotText(&'static str),
+    /// Data: a cell is not UTF-8.
+    #[error("{place}, column {column:?}: the cell is not UTF-8")]
+    Encoding {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+    },
+    /// Data: the header is not UTF-8.
+    #[error("the name of column {0} is not UTF-8")]
+    HeaderEncoding(usize),
+    /// Data: a row of another length than the first.
+    #[error("{place} has {found} cells, the first row has {expected}")]
+    Ragged {
+        /// Where.
+        place: Place,
+        /// The number of its cells.
+        found: usize,
+        /// The number of columns.
+        expected: usize,
+    },
+    /// Data: two columns of one name.
+    #[error("columns {first} and {second} have the same name, {name:?}")]
+    DuplicateColumn {
+        /// The name.
+        name: String,
+        /// The first column of that name, counted from 1.
+        first: usize,
+        /// The second.
+        second: usize,
+    },
+    /// Data: a number that no 64-bit float can hold.
+    #[error("{place}, column {column:?}: the number is beyond the range of a 64-bit float")]
+    OutOfRange {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+    },
+    /// Data: some rows hold none of the declared classes.
+    #[error(
+        "column {column:?} has {rows} rows with a value that is none of the declared classes, first in row {first}"
+    )]
+    UndeclaredClass {
+        /// The column.
+        column: String,
+        /// How many rows.
+        rows: usize,
+        /// The first of them, counted from 1 without the header.
+        first: usize,
+    },
+    /// Data: a limit of this crate.
+    #[error("{place} exceeds the limit of {limit} {what}")]
+    Limit {
+        /// Where.
+        place: Place,
+        /// The limit.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// Data: a list or a structure in a Parquet column.
+    #[error("column {0:?} is nested, only flat columns can be read")]
+    Nested(String),
+    /// Data: a compression of Parquet that is not built in.
+    #[error("column {column:?} is compressed with {codec}, only Snappy, gzip and none can be read")]
+    Compression {
+        /// The column.
+        column: String,
+        /// The compression's name.
+        codec: String,
+    },
+    /// Data: a Parquet file that breaks the format.
+    #[error("the file is not well-formed Parquet")]
+    MalformedParquet,
+}
+
+impl Error {
+    /// The code that a round ends with when its dataset gives this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Open(_) | Self::Read(_) | Self::NotAFile => Code::DataUnavailable,
+            Self::UnknownColumn(_)
+            | Self::HiddenColumn(_)
+            | Self::NotNumeric { .. }
+            | Self::UnreadableColumn { .. }
+            | Self::NotRead(_)
+            | Self::Changed
+            | Self::Empty
+            | Self::NoRows
+            | Self::NotText(_)
+            | Self::Encoding { .. }
+            | Self::HeaderEncoding(_)
+            | Self::Ragged { .. }
+            | Self::DuplicateColumn { .. }
+            | Self::OutOfRange { .. }
+            | Self::UndeclaredClass { .. }
+            | Self::Limit { .. }
+            | Self::Nested(_)
+            | Self::Compression { .. }
+            | Self::MalformedParquet => Code::DataInvalid,
+        }
+    }
+
+    /// What the owner can do about it, where there is an advice.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Changed => Some("look at the change with `wardround node dataset check`"),
+            Self::Encoding { .. } | Self::HeaderEncoding(_) | Self::NotText(_) => {
+                Some("save the table as CSV in UTF-8")
+            }
+            Self::Ragged { .. } => Some("state the delimiter if it was not recognised"),
+            Self::Compression { .. } => Some("write the file with Snappy compression"),
+            _ => None,
+        }
+    }
+}
+
+/// Where in a file something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a text file, counted from 1 with the header.
+    Line(u64),
+    /// A row of a Parquet file, counted from 1.
+    Row(u64),
+    /// The names of the columns.
+    Header,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(formatter, "line {line}"),
+            Self::Row(row) => write!(formatter, "row {row}"),
+            Self::Header => formatter.write_str("the header"),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Reads the columns that a round needs, from a file that is still what was registered.
+
+use std::fs::File;
+use std::io::{BufReader, Seek};
+use std::path::Path;
+
+use protocol::ColumnType;
+
+use crate::cell::Cell;
+use crate::delimited::{self, Record};
+use crate::error::{Error, Place};
+use crate::format::{Dialect, Format};
+use crate::parquet_file;
+use crate::registration::{self, BUFFER_BYTES, Hashed, Registration, utf8};
+use crate::table::{CategoriesBuilder, Column, Table};
+
+/// A registered table's file, open for reading.
+///
+/// # Examples
+///
+/// ```
+/// use dataset::{Options, Request, TabularSource, register};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("ward.csv");
+/// std::fs::write(&path, "age;weight;outcome\n61;70,5;B\n48;NA;M\n")?;
+/// let registration = register(&path, &Options::default())?;
+///
+/// let mut source = TabularSource::open(&path, &registration)?;
+/// let table = source.read(&[Request::Numbers("weight"), Request::Categories("outcome")])?;
+/// assert_eq!(table.complete_rows(), [0]);
+/// assert_eq!(table.categories("outcome")?.values(), ["B", "M"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TabularSource<'a> {
+    file: File,
+    registration: &'a Registration,
+}
+
+/// A column to read, and the form in which it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// As 64-bit floats: integers (exact up to 2⁵³), numbers, and booleans as 0 and 1.
+    Numbers(&'a str),
+    /// As texts that repeat, whatever the type: `1` and `1.0` in a text file are two texts.
+    Categories(&'a str),
+}
+
+impl<'a> TabularSource<'a> {
+    /// Opens the file, and looks at its size; its content is compared while it is read.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or has another size than was registered.
+    pub fn open(path: &Path, registration: &'a Registration) -> Result<Self, Error> {
+        let file = registration::open(path)?;
+        let size = file.metadata().map_err(Error::Read)?.len();
+        if size == registration.size {
+            Ok(Self { file, registration })
+        } else {
+            Err(Error::Changed)
+        }
+    }
+
+    /// Reads columns into memory, and with them who the rows belong to.
+    ///
+    /// Nothing is given out unless the digest of the bytes that were read is the registered one.
+    ///
+    /// # Errors
+    ///
+    /// A column is unknown, hidden or not of the wanted form; the file cannot be read or has changed.
+    pub fn read(&mut self, requests: &[Request<'_>]) -> Result<Table, Error> {
+        let mut builders = self.builders(requests)?;
+        self.file.rewind().map_err(Error::Read)?;
+        match self.registration.format {
+            Format::Delimited(dialect) => self.read_delimited(dialect, &mut builders)?,
+            Format::Parquet => {
+                if registration::digest(&mut self.file)? != self.registration.digest {
+                    return Err(Error::Changed);
+                }
+                parquet_file::read(&self.file, &mut builders)?;
+            }
+        }
+        let rows = usize::try_from(self.registration.rows).expect("rows that were read fit memory");
+        let groups = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
+        let named = requests.iter().map(|request| request.column().to_owned());
+        let columns = named.zip(builders.into_iter().map(|builder| builder.cells.finish()));
+        Ok(Table::new(rows, columns.collect(), groups.map(|groups| groups.cells.into_groups())))
+    }
+
+    /// One builder for each request, and the patients' column last where there is one.
+    fn builders(&self, requests: &[Request<'_>]) -> Result<Vec<Builder>, Error> {
+        let mut builders = Vec::with_capacity(requests.len() + 1);
+        for request in requests {
+            let name = request.column();
+            if self.registration.is_hidden(name) {
+                return Err(Error::HiddenColumn(name.to_owned()));
+            }
+            builders.push(self.builder(name, *request)?);
+        }
+        if let Some(name) = &self.registration.options.patient_id {
+            builders.push(self.builder(name, Request::Categories(name))?);
+        }
+        Ok(builders)
+    }
+
+    fn builder(&self, name: &str, request: Request<'_>) -> Result<Builder, Error> {
+        let place = self.registration.place(name)?;
+        let column_type = self.registration.columns[place].column_type;
+        let cells = match request {
+            Request::Categories(_) => Cells::Categories(CategoriesBuilder::default()),
+            Request::Numbers(_) => match column_type {
+                ColumnType::Integer | ColumnType::Number | ColumnType::Boolean => {
+                    Cells::Numbers(Vec::new())
+                }
+                ColumnType::Category | ColumnType::Text => {
+                    return Err(Error::NotNumeric { column: name.to_owned(), column_type });
+                }
+            },
+        };
+        Ok(Builder { column: name.to_owned(), place, cells })
+    }
+
+    fn read_delimited(&self, dialect: Dialect, builders: &mut [Builder]) -> Result<(), Error> {
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(&self.file));
+        let columns = self.registration.columns.len();
+        let outcome = delimited::for_each_row(&mut input, dialect, columns, |record| {
+            builders.iter_mut().try_for_each(|builder| builder.push_from(record, dialect))
+        });
+        // A file that has changed may fail in any way; what it should be told as is that it has changed.
+        let (digest, _) = input.into_inner().finish()?;
+        if digest != self.registration.digest {
+            return Err(Error::Changed);
+        }
+        outcome
+    }
+}
+
+impl Request<'_> {
+    /// The column's name.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Numbers(name) | Self::Categories(name) => name,
+        }
+    }
+}
+
+/// Collects one column while a file is read.
+pub(crate) struct Builder {
+    pub(crate) column: String,
+    pub(crate) place: usize,
+    cells: Cells,
+}
+
+enum Cells {
+    Numbers(Vec<f64>),
+    Categories(CategoriesBuilder),
+}
+
+impl Builder {
+    fn push_from(&mut self, record: Record<'_>, dialect: Dialect) -> Result<(), Error> {
+        let raw = record.cell(self.place);
+        let cell = Cell::parse(raw, dialect.decimal);
+        match &self.cells {
+            Cells::Categories(_) if cell != Cell::Missing => {
+                self.push(Cell::Text(raw.trim_ascii()), record.place)
+            }
+            Cells::Categories(_) | Cells::Numbers(_) => self.push(cell, record.place),
+        }
+    }
+
+    /// Adds one row's cell.
+    pub(crate) fn push(&mut self, cell: Cell<'_>, place: Place) -> Result<(), Error> {
+        match &mut self.cells {
+            Cells::Numbers(numbers) => match number(cell) {
+                Some(number) => numbers.push(number),
+                // The type was taken from the same bytes, so this is another file.
+                None => return Err(Error::Changed),
+            },
+            Cells::Categories(categories) => {
+                let mut printed = String::new();
+                match text(cell, &mut printed) {
+                    Some(text) if !categories.push(text) => {
+                        return utf8(text, place, &self.column);
+                    }
+                    Some(_) => {}
+                    None => categories.push_missing(),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cells {
+    fn finish(self) -> Column {
+        match self {
+            Self::Numbers(numbers) => Column::Numbers(numbers),
+            Self::Categories(categories) => Column::Categories(categories.finish()),
+        }
+    }
+
+    fn into_groups(self) -> Vec<u32> {
+        match self {
+            Self::Numbers(_) => Vec::new(),
+            Self::Categories(categories) => categories.into_groups(),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "documented: integers are exact up to 2^53")]
+fn number(cell: Cell<'_>) -> Option<f64> {
+    match cell {
+        Cell::Missing => Some(f64::NAN),
+        Cell::Boolean(value) => Some(f64::from(u8::from(value))),
+        Cell::Integer(value) => Some(value as f64),
+        Cell::Number(value) => Some(value),
+        Cell::OutOfRange | Cell::Text(_) => None,
+    }
+}
+
+/// The text of a cell; a number is printed as Rust prints it, the shortest that reads back as the same.
+fn text<'a>(cell: Cell<'a>, printed: &'a mut String) -> Option<&'a [u8]> {
+    *printed = match cell {
+        Cell::Missing => return None,
+        Cell::Text(text) => return Some(text),
+        Cell::Boolean(value) => value.to_string(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Number(value) => value.to_string(),
+        Cell::OutOfRange => String::new(),
+    };
+    Some(printed.as_bytes())
+}

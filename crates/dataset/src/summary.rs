@@ -1,0 +1,45 @@
+//! What of a registration others may see.
+
+use protocol::{ColumnSummary, DatasetId, DatasetName, DatasetSummary};
+
+use crate::registration::Registration;
+
+/// How the owner presents a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presentation {
+    /// Its identifier at the node.
+    pub dataset_id: DatasetId,
+    /// Its name.
+    pub name: DatasetName,
+    /// What it is tagged with.
+    pub tags: Vec<String>,
+    /// A text for people.
+    pub description: String,
+}
+
+/// Says what may be said: no path, no cell, no column that is withheld or identifies patients, and no row count
+/// below `minimum_rows`.
+pub fn summarize(
+    registration: &Registration,
+    presentation: Presentation,
+    minimum_rows: u64,
+) -> DatasetSummary {
+    let Presentation { dataset_id, name, tags, description } = presentation;
+    let shown = registration.columns.iter().filter(|column| !registration.is_hidden(&column.name));
+    DatasetSummary {
+        dataset_id,
+        name,
+        tags,
+        description,
+        kind: "tabular".to_owned(),
+        columns: shown
+            .map(|column| ColumnSummary {
+                name: column.name.clone(),
+                column_type: column.column_type,
+                missing: column.missing,
+            })
+            .collect(),
+        row_count: (registration.rows >= minimum_rows).then_some(registration.rows),
+        digest: registration.digest,
+    }
+}

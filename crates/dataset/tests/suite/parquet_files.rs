@@ -1,0 +1,142 @@
+//! Parquet files that pyarrow wrote, see `tests/fixtures/make_parquet.py`.
+
+use dataset::{
+    Check, Error, Format, Options, Registration, Request, TabularSource, check, register,
+};
+
+use crate::registering::fixture;
+use crate::write;
+
+#[test]
+fn each_column_has_the_type_that_the_file_states() {
+    let registration = registered("from-pyarrow.parquet").unwrap();
+    assert_eq!(registration.format, Format::Parquet);
+    assert_eq!(registration.rows, 50);
+    let types: Vec<_> = registration
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.column_type.as_str(), column.missing))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            ("pid", "category", 0),
+            ("int8", "integer", 7),
+            ("int64", "integer", 7),
+            ("uint32", "integer", 7),
+            ("uint64", "integer", 7),
+            ("float", "number", 7),
+            ("double", "number", 7),
+            ("nan", "number", 1),
+            ("whole", "integer", 0),
+            ("boolean", "boolean", 7),
+            ("category", "category", 7),
+            ("text", "text", 7),
+            ("decimal", "number", 7),
+            ("date", "text", 7),
+            ("void", "number", 50),
+        ]
+    );
+}
+
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn each_cell_is_what_was_written() {
+    let options = Options { patient_id: Some("pid".to_owned()), ..Options::default() };
+    let path = fixture("from-pyarrow.parquet");
+    let registration = register(&path, &options).unwrap();
+    let mut source = TabularSource::open(&path, &registration).unwrap();
+    let names =
+        ["int8", "int64", "uint32", "uint64", "float", "double", "whole", "boolean", "decimal"];
+    let table = source.read(&names.map(Request::Numbers)).unwrap();
+    let expected = |name: &str, row: usize| {
+        let place = row as f64;
+        match name {
+            "int8" => place - 25.0,
+            "int64" => place * 1e12,
+            "uint32" => 4_294_967_295.0 - place,
+            "uint64" => (u64::MAX - row as u64) as f64,
+            "float" => place / 4.0,
+            "double" => place / 10.0,
+            "whole" => place,
+            "boolean" => f64::from(u8::from(row.is_multiple_of(3))),
+            _ => (place - 25.0) / 100.0,
+        }
+    };
+    for name in names {
+        for (row, &number) in table.numbers(name).unwrap().iter().enumerate() {
+            if row % 7 == 3 && name != "whole" {
+                assert!(number.is_nan(), "{name}, row {row}");
+            } else {
+                assert_eq!(number, expected(name, row), "{name}, row {row}");
+            }
+        }
+    }
+    let pairs: Vec<u32> = (0..50).map(|row| row / 2).collect();
+    assert_eq!(table.groups().unwrap(), pairs);
+}
+
+#[test]
+fn texts_numbers_and_booleans_can_be_categories() {
+    let registration = registered("from-pyarrow.parquet").unwrap();
+    let path = fixture("from-pyarrow.parquet");
+    let mut source = TabularSource::open(&path, &registration).unwrap();
+    let names = ["category", "text", "boolean", "whole", "double"];
+    let table = source.read(&names.map(Request::Categories)).unwrap();
+    assert_eq!(table.categories("category").unwrap().values(), ["B", "M"]);
+    assert_eq!(table.categories("text").unwrap().values()[1], "note 1");
+    assert_eq!(table.categories("boolean").unwrap().values(), ["true", "false"]);
+    assert_eq!(table.categories("whole").unwrap().values()[..3], ["0", "1", "2"]);
+    assert_eq!(table.categories("double").unwrap().values()[..3], ["0", "0.1", "0.2"]);
+    assert_eq!(table.categories("text").unwrap().codes().nth(3), Some(None));
+}
+
+#[test]
+fn dates_cannot_be_read() {
+    let registration = registered("from-pyarrow.parquet").unwrap();
+    let path = fixture("from-pyarrow.parquet");
+    let mut source = TabularSource::open(&path, &registration).unwrap();
+    let error = source.read(&[Request::Categories("date")]).unwrap_err();
+    assert_eq!(error.to_string(), "column \"date\" holds dates, which cannot be read");
+}
+
+#[test]
+fn gzip_and_the_second_version_of_pages_are_read() {
+    let registration = registered("gzip.parquet").unwrap();
+    let path = fixture("gzip.parquet");
+    let mut source = TabularSource::open(&path, &registration).unwrap();
+    let table = source.read(&[Request::Numbers("a")]).unwrap();
+    assert_eq!(table.numbers("a").unwrap(), [1.0, 2.0]);
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let error = registered("zstd.parquet").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "column \"a\" is compressed with zstd, only Snappy, gzip and none can be read"
+    );
+    let error = registered("nested.parquet").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "column \"a.list.element\" is nested, only flat columns can be read"
+    );
+    let error = crate::refused(b"PAR1 and nothing that should follow");
+    assert_eq!(error, "the file is not well-formed Parquet");
+}
+
+#[test]
+fn a_changed_file_gives_no_row() {
+    let mut bytes = std::fs::read(fixture("from-pyarrow.parquet")).unwrap();
+    let file = write(&bytes);
+    let registration = register(&file.path, &Options::default()).unwrap();
+    assert_eq!(check(&file.path, &registration).unwrap(), Check::Unchanged);
+    bytes[100] ^= 1;
+    std::fs::write(&file.path, &bytes).unwrap();
+    let mut source = TabularSource::open(&file.path, &registration).unwrap();
+    assert!(matches!(source.read(&[Request::Numbers("whole")]), Err(Error::Changed)));
+}
+
+fn registered(name: &str) -> Result<Registration, Error> {
+    register(&fixture(name), &Options::default())
+}
