@@ -223,11 +223,14 @@ impl Deref for Transaction<'_> {
     }
 }
 
+/// Where work waits for its thread.
+type Queue = mpsc::Sender<Box<dyn Job>>;
+
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    write: Option<mpsc::Sender<Box<dyn Job>>>,
-    read: Option<mpsc::Sender<Box<dyn Job>>>,
+    write: Option<Queue>,
+    read: Option<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -302,7 +305,7 @@ fn start(
     name: &str,
     connection: Connection,
     service: Service,
-) -> Result<(mpsc::Sender<Box<dyn Job>>, JoinHandle<()>), Error> {
+) -> Result<(Queue, JoinHandle<()>), Error> {
     let (sender, jobs) = mpsc::channel(QUEUE_LENGTH);
     let thread = thread::Builder::new()
         .name(name.to_owned())
@@ -311,7 +314,7 @@ fn start(
     Ok((sender, thread))
 }
 
-async fn ask<T, E, W>(queue: &Option<mpsc::Sender<Box<dyn Job>>>, work: W) -> Result<T, E>
+async fn ask<T, E, W>(queue: &Option<Queue>, work: W) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
@@ -323,7 +326,7 @@ where
     answered.await.map_err(|_| Error::Closed)?
 }
 
-fn ask_blocking<T, E, W>(queue: &Option<mpsc::Sender<Box<dyn Job>>>, work: W) -> Result<T, E>
+fn ask_blocking<T, E, W>(queue: &Option<Queue>, work: W) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,

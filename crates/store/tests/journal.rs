@@ -1,5 +1,7 @@
 //! The journal: order, snapshots, closing, and a model it is compared with.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -92,6 +92,12 @@ pub async fn require_caller(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// Says whether a request expects its answer as a gRPC status.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 fn read(headers: &HeaderMap) -> Option<Caller> {
     let mut values = headers.get_all(HEADER).iter();
     let caller = values.next()?.to_str().ok()?.parse().ok()?;
@@ -100,10 +106,7 @@ fn read(headers: &HeaderMap) -> Option<Caller> {
 }
 
 fn refusal(headers: &HeaderMap) -> Response {
-    let is_grpc = headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if is_grpc(headers) {
         return tonic::Status::unauthenticated(REFUSAL).into_http();
     }
     let mut response = Response::new(Body::from(REFUSAL));

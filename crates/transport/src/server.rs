@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,7 +20,7 @@ use tonic::service::Routes;
 
 use self::crowd::Crowd;
 use crate::address::{self, Address, LoopbackAddress};
-use crate::caller::require_caller;
+use crate::caller::{is_grpc, require_caller};
 
 /// A bound port, not yet accepting.
 #[derive(Debug)]
@@ -160,7 +163,19 @@ impl Server {
 /// Joins gRPC services and HTTP routes into what [`Server::serve`] takes; each request of either
 /// kind must say who is calling.
 pub fn one_port(services: Routes, routes: Router) -> Router {
-    services.into_axum_router().merge(routes).layer(axum::middleware::from_fn(require_caller))
+    services
+        .into_axum_router()
+        .merge(routes)
+        .fallback(nothing_here)
+        .layer(axum::middleware::from_fn(require_caller))
+}
+
+/// tonic's own answer is a gRPC status to every caller, which reads as a success over plain HTTP.
+async fn nothing_here(request: Request) -> Response {
+    if is_grpc(request.headers()) {
+        return tonic::Status::unimplemented("there is no such call").into_http();
+    }
+    StatusCode::NOT_FOUND.into_response()
 }
 
 async fn serve_one(

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use axum::response::IntoResponse;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -37,8 +38,15 @@ pub(super) async fn serve(
         _ = closed.wait_for(|closed| *closed) => return Ok(()),
     };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let router = router.clone();
+        let is_short = header_bytes(&request) <= u64::from(settings.header_bytes);
+        async move {
+            if !is_short {
+                return Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
+            }
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.oneshot(request.map(Body::new)).await
+        }
     });
     let builder = builder(&settings);
     let mut serving =
@@ -48,6 +56,14 @@ pub(super) async fn serve(
         _ = closed.wait_for(|closed| *closed) => serving.as_mut().graceful_shutdown(),
     }
     serving.await
+}
+
+/// HTTP/1 has one bound for headers and body together, which is far above what headers need.
+fn header_bytes(request: &Request<Incoming>) -> u64 {
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (path + headers) as u64
 }
 
 fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {

@@ -1,0 +1,12 @@
+//! Servers and clients over real loopback sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cutter;
+mod echo;
+mod hostile;
+mod one_port;
+mod ranges;
+mod store_shelf;
+mod transfers;
+mod ward;
