@@ -190,6 +190,28 @@ pub(crate) fn gradients(
     leaves.into_iter().map(&mut take).collect()
 }
 
+/// Double precision, for tests that compare with finite differences.
+#[cfg(test)]
+impl Tensor {
+    pub(crate) fn double(values: &[f64], shape: &[usize], tracking: Tracking) -> Self {
+        let data = TensorData::new(values.to_vec(), Shape::from(shape.to_vec()));
+        let leaf = <Tape as AutodiffBackend>::from_inner(FlexTensor::from_data(data));
+        Self(if tracking == Tracking::On { leaf.require_grad() } else { leaf })
+    }
+
+    pub(crate) fn doubles(&self) -> Vec<f64> {
+        self.0.primitive().to_contiguous().storage::<f64>().to_vec()
+    }
+
+    /// The derivatives of the sum of `weights · self` by each of `leaves`.
+    pub(crate) fn derivatives(self, weights: &[f64], leaves: &[Self]) -> Vec<Vec<f64>> {
+        let weights = Self::double(weights, &self.shape(), Tracking::Off);
+        let gradients = Tape::backward(self.multiply(weights).0);
+        let take = |leaf: &Self| Tape::grad(&leaf.0, &gradients).expect("every leaf is used");
+        leaves.iter().map(|leaf| take(leaf).to_contiguous().storage::<f64>().to_vec()).collect()
+    }
+}
+
 fn flex(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, Shape::from(shape.to_vec())))
 }

@@ -124,6 +124,24 @@ impl<'a> Fields<'a> {
 }
 
 impl Range {
+    /// Refuses a number of `subject` that is outside this range; none is fine.
+    pub(crate) fn check(
+        self,
+        subject: &str,
+        key: &'static str,
+        number: Option<f64>,
+    ) -> Result<(), Error> {
+        match number {
+            Some(number) if !self.contains(number) => Err(Error::Invalid {
+                subject: subject.to_owned(),
+                key,
+                rule: self.rule().to_owned(),
+                found: number.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn contains(self, number: f64) -> bool {
         number.is_finite()
             && match self {

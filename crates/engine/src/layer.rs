@@ -6,6 +6,8 @@ mod dense;
 mod dropout;
 mod elu;
 mod gelu;
+#[cfg(test)]
+mod gradient;
 mod identity;
 mod layer_norm;
 mod leaky_relu;

@@ -5,6 +5,8 @@
 
 mod adagrad;
 mod adam;
+#[cfg(test)]
+mod reference;
 mod rmsprop;
 mod sgd;
 
@@ -17,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::description::Error;
 use crate::fields::{Fields, Range, split_kind};
 
-const KINDS: &[Kind] = &[adagrad::KIND, adam::ADAM, adam::ADAM_W, rmsprop::KIND, sgd::KIND];
+const KINDS: &[Kind] = &[adagrad::KIND, adam::ADAM, adam::ADAMW, rmsprop::KIND, sgd::KIND];
 
 /// An optimizer with its settings; its state belongs to the trainer.
 ///
@@ -44,7 +46,7 @@ impl Optimizer {
     /// | kind | further keys |
     /// |---|---|
     /// | `sgd` | `momentum` (0), `dampening` (0), `nesterov` (false) |
-    /// | `adam`, `adam_w` | `betas` ([0.9, 0.999]), `eps` (1e-8), `amsgrad` (false) |
+    /// | `adam`, `adamw` | `betas` ([0.9, 0.999]), `eps` (1e-8), `amsgrad` (false) |
     /// | `rmsprop` | `alpha` (0.99), `eps` (1e-8), `momentum` (0), `centered` (false) |
     /// | `adagrad` | `lr_decay` (0), `eps` (1e-10), `initial_accumulator_value` (0) |
     ///

@@ -2,6 +2,7 @@
 
 use crate::backend::{self, Buffer, Tensor, Tracking};
 use crate::description;
+use crate::fields::Range;
 use crate::layer::Pass;
 use crate::loss::{self, Loss};
 use crate::model::{self, Model, all_finite};
@@ -101,8 +102,8 @@ impl Trainer {
     /// `gradient_clip_norm` is out of range.
     pub fn new(model: Model, settings: TrainerSettings) -> Result<Self, description::Error> {
         settings.loss.check_outputs(model.outputs())?;
-        check(settings.fedprox_mu, "fedprox_mu", |mu| mu >= 0.0)?;
-        check(settings.gradient_clip_norm, "gradient_clip_norm", |norm| norm > 0.0)?;
+        Range::NotNegative.check("training", "fedprox_mu", settings.fedprox_mu)?;
+        Range::Positive.check("training", "gradient_clip_norm", settings.gradient_clip_norm)?;
         let sizes = model.parameters().map(|parameter| parameter.values.len());
         let states = settings.optimizer.start(sizes);
         let reference = settings.fedprox_mu.filter(|mu| *mu > 0.0).map(|_| model.clone());
@@ -217,23 +218,5 @@ impl Trainer {
         let rate = self.learning_rate();
         self.taken += 1;
         Point { count: self.taken, rate }
-    }
-}
-
-fn check(
-    number: Option<f64>,
-    key: &'static str,
-    allowed: fn(f64) -> bool,
-) -> Result<(), description::Error> {
-    match number {
-        Some(number) if !(number.is_finite() && allowed(number)) => {
-            Err(description::Error::Invalid {
-                subject: "training".to_owned(),
-                key,
-                rule: "is out of range".to_owned(),
-                found: number.to_string(),
-            })
-        }
-        _ => Ok(()),
     }
 }

@@ -10,8 +10,8 @@ pub(super) const ADAM: Kind = Kind {
     parse: |fields| parse(fields, Decay::IntoGradient, 0.0),
 };
 
-pub(super) const ADAM_W: Kind = Kind {
-    name: "adam_w",
+pub(super) const ADAMW: Kind = Kind {
+    name: "adamw",
     learning_rate: 0.001,
     parse: |fields| parse(fields, Decay::OfWeights, 0.01),
 };
