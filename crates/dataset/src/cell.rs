@@ -45,9 +45,14 @@ pub const MISSING_MARKERS: &[&str] = &[
 
 /// Whether a cell is empty or holds a marker for a missing value.
 pub(crate) fn is_missing(cell: &[u8]) -> bool {
-    let cell = cell.trim_ascii();
-    cell.is_empty()
-        || (cell.len() <= 4 && MISSING_MARKERS.iter().any(|marker| marker.as_bytes() == cell))
+    match cell.trim_ascii() {
+        [] => true,
+        // No marker starts with a digit, and most cells do: they are spared the list.
+        cell @ [first, ..] if !first.is_ascii_digit() => {
+            cell.len() <= 4 && MISSING_MARKERS.iter().any(|marker| marker.as_bytes() == cell)
+        }
+        _ => false,
+    }
 }
 
 enum Shape {

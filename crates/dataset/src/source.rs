@@ -112,7 +112,9 @@ impl<'a> TabularSource<'a> {
             Request::Categories(_) => Cells::Categories(CategoriesBuilder::default()),
             Request::Numbers(_) => match column_type {
                 ColumnType::Integer | ColumnType::Number | ColumnType::Boolean => {
-                    Cells::Numbers(Vec::new())
+                    // No row is shorter than a byte in a text, so a registration cannot ask for too much.
+                    let rows = self.registration.rows.min(self.registration.size);
+                    Cells::Numbers(Vec::with_capacity(usize::try_from(rows).unwrap_or(0)))
                 }
                 ColumnType::Category | ColumnType::Text => {
                     return Err(Error::NotNumeric { column: name.to_owned(), column_type });
