@@ -1,0 +1,59 @@
+//! The inner loops of a weighted mean, one set for each element type.
+
+use parameters::{
+    Dtype,
+    element::{BrainFloat, Element, Half},
+};
+
+/// Holds the loops for one element type, chosen once per tensor.
+///
+/// Products and sums are separate operations: a fused multiply-add would give other bits where the
+/// processor has one. All slices of one call hold the same number of elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernel {
+    /// Sets each sum to weight · element.
+    pub(crate) start: fn(f64, &[u8], &mut [f64]),
+    /// Adds weight · element to each sum.
+    pub(crate) add: fn(f64, &[u8], &mut [f64]),
+    /// Divides each sum by the total weight and rounds it, once, to an element.
+    pub(crate) finish: fn(f64, &[f64], &mut [u8]),
+}
+
+impl Kernel {
+    pub(crate) fn of(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F64 => Self::with::<f64, 8>(),
+            Dtype::F32 => Self::with::<f32, 4>(),
+            Dtype::F16 => Self::with::<Half, 2>(),
+            Dtype::Bf16 => Self::with::<BrainFloat, 2>(),
+            Dtype::I64 => Self::with::<i64, 8>(),
+            Dtype::I32 => Self::with::<i32, 4>(),
+            Dtype::I16 => Self::with::<i16, 2>(),
+            Dtype::I8 => Self::with::<i8, 1>(),
+            Dtype::U8 => Self::with::<u8, 1>(),
+            Dtype::Bool => Self::with::<bool, 1>(),
+        }
+    }
+
+    fn with<E: Element<SIZE>, const SIZE: usize>() -> Self {
+        Self { start: start::<E, SIZE>, add: add::<E, SIZE>, finish: finish::<E, SIZE> }
+    }
+}
+
+fn start<E: Element<SIZE>, const SIZE: usize>(weight: f64, bytes: &[u8], sums: &mut [f64]) {
+    for (sum, element) in sums.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+        *sum = weight * E::widen(*element);
+    }
+}
+
+fn add<E: Element<SIZE>, const SIZE: usize>(weight: f64, bytes: &[u8], sums: &mut [f64]) {
+    for (sum, element) in sums.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+        *sum += weight * E::widen(*element);
+    }
+}
+
+fn finish<E: Element<SIZE>, const SIZE: usize>(total: f64, sums: &[f64], bytes: &mut [u8]) {
+    for (element, sum) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(sums) {
+        *element = E::narrow(*sum / total);
+    }
+}
