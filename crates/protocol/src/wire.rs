@@ -3,6 +3,7 @@
 //! `v1` is what tonic and prost generate from `proto/`. The conversions beside it are the only way in: they check
 //! every identifier, name, digest and number, and an [`Error`] says which field broke which rule, without its value.
 
+pub mod refusal;
 mod reply;
 mod request;
 mod scalar;
