@@ -4,6 +4,7 @@
 
 mod broken_files;
 mod detection;
+mod examples;
 mod golden;
 mod hostile_bytes;
 mod parquet_files;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dataset::{Error, Options, Request, TabularSource, register};
 use protocol::{Code, ColumnType};
 
-use crate::registering::example;
+use crate::examples::example;
 use crate::write;
 
 #[test]

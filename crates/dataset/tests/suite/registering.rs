@@ -121,22 +121,6 @@ fn a_change_of_one_cell_is_noticed_at_the_same_size() {
     assert!(matches!(check(&file.path, &registration), Ok(Check::Changed(_))));
 }
 
-#[test]
-fn the_hospitals_of_the_example_are_what_its_readme_says() {
-    for (hospital, rows) in
-        [("breast-cancer", 569), ("hold-out", 114), ("north", 202), ("south", 152), ("east", 101)]
-    {
-        let path = example(&format!("{hospital}.csv"));
-        let registration = register(&path, &Options::default()).unwrap();
-        assert_eq!(registration.rows, rows, "{hospital}");
-        let numeric = registration.columns.iter().filter(|column| column.column_type.is_numeric());
-        assert_eq!(numeric.count(), 30, "{hospital}");
-        assert_eq!(registration.columns[0].name, "diagnosis");
-        assert_eq!(registration.columns[0].column_type, ColumnType::Category);
-        assert!(registration.columns.iter().all(|column| column.missing == 0));
-    }
-}
-
 fn presentation() -> Presentation {
     Presentation {
         dataset_id: "0197f3a0-0000-7000-8000-000000000001".parse().unwrap(),
@@ -148,8 +132,4 @@ fn presentation() -> Presentation {
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/breast-cancer").join(name)
 }
