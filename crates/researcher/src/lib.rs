@@ -4,7 +4,21 @@
 //! This crate must never know the insides of a coordinator or a node: it speaks the messages of
 //! `protocol` and nothing else.
 //!
-//! Start reading at [`report::Report`].
+//! Start reading at [`Definition`], then [`Client`], then [`report::Report`].
 
+mod chance;
+pub mod client;
+pub mod definition;
+pub mod error;
+pub mod event;
+pub mod follower;
 pub mod history;
+pub mod overview;
 pub mod report;
+mod submission;
+
+pub use client::Client;
+pub use definition::{Definition, Resolved};
+pub use error::Error;
+pub use event::{Event, Occurrence};
+pub use follower::Follower;

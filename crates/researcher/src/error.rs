@@ -1,0 +1,127 @@
+//! What can go wrong for a researcher's program.
+
+use std::path::PathBuf;
+
+use protocol::wire::refusal;
+use protocol::{Code, wire};
+
+/// Why something asked of this crate did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the experiment breaks a rule.
+    #[error(transparent)]
+    Definition(#[from] training_plan::document::Error),
+    /// The plan's files do not make a plan.
+    #[error(transparent)]
+    Bundle(#[from] training_plan::bundle::Error),
+    /// The plan does not fit the selected datasets.
+    #[error(transparent)]
+    Resolve(#[from] training_plan::plan::ResolveError),
+    /// The plan's model cannot be initialised.
+    #[error(transparent)]
+    Initialise(#[from] runtime::native::InitialError),
+    /// Only native plans can be submitted by this version.
+    #[error("plan has runtime \"{runtime}\", which this version cannot submit")]
+    Runtime {
+        /// The plan's runtime.
+        runtime: &'static str,
+    },
+    /// A file of this machine cannot be read or written.
+    #[error("file {path} cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is no address that may be used.
+    #[error(transparent)]
+    Address(#[from] transport::address::Error),
+    /// The coordinator cannot be reached.
+    #[error(transparent)]
+    Dial(#[from] transport::dial::Error),
+    /// The coordinator stopped answering.
+    #[error("the coordinator does not answer")]
+    Silent(#[source] Box<tonic::Status>),
+    /// The coordinator refuses.
+    #[error("{message}")]
+    Refused {
+        /// Why, as a code.
+        code: Code,
+        /// Why, in the coordinator's words.
+        message: String,
+    },
+    /// The coordinator speaks another version of the protocol.
+    #[error(transparent)]
+    Version(#[from] transport::wire_version::Mismatch),
+    /// The coordinator's answer does not follow the protocol.
+    #[error("the coordinator's answer is not understood")]
+    Answer(#[from] wire::Error),
+    /// A file did not get across.
+    #[error(transparent)]
+    Transfer(#[from] transport::artifact::client::Error),
+    /// The experiment has no model yet.
+    #[error("experiment {experiment} has no model yet")]
+    NoModel {
+        /// The experiment.
+        experiment: protocol::ExperimentId,
+    },
+}
+
+impl Error {
+    /// The code of the coordinator's refusal, where it refused.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::Version(_) => Some(Code::WireVersion),
+            Self::Definition(_)
+            | Self::Bundle(_)
+            | Self::Resolve(_)
+            | Self::Initialise(_)
+            | Self::Runtime { .. }
+            | Self::File { .. }
+            | Self::Address(_)
+            | Self::Dial(_)
+            | Self::Silent(_)
+            | Self::Answer(_)
+            | Self::Transfer(_)
+            | Self::NoModel { .. } => None,
+        }
+    }
+
+    /// Whether nobody answered; the same call may succeed later.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Dial(transport::dial::Error::Unreachable { .. }) | Self::Silent(_) => true,
+            Self::Transfer(error) => error.is_unreachable(),
+            Self::Dial(transport::dial::Error::Address(_))
+            | Self::Definition(_)
+            | Self::Bundle(_)
+            | Self::Resolve(_)
+            | Self::Initialise(_)
+            | Self::Runtime { .. }
+            | Self::File { .. }
+            | Self::Address(_)
+            | Self::Refused { .. }
+            | Self::Version(_)
+            | Self::Answer(_)
+            | Self::NoModel { .. } => false,
+        }
+    }
+
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        match refusal::code(&status) {
+            Some(code) => Self::Refused { code, message: status.message().to_owned() },
+            None => Self::Silent(Box::new(status)),
+        }
+    }
+}
