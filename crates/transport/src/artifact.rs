@@ -14,6 +14,7 @@ pub mod client;
 pub mod destination;
 mod download;
 mod range;
+mod read_ahead;
 pub mod routes;
 pub mod shelf;
 mod upload;
@@ -23,8 +24,9 @@ pub use destination::{Destination, FileDestination};
 pub use routes::routes;
 pub use shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
 
-/// Bytes that are read from or written to a disk at once.
-const CHUNK: usize = 1 << 20;
+/// Bytes that are read or written at once: few enough to stay in a core's cache from the network to
+/// the digest, enough that a call costs nothing beside them.
+pub(crate) const CHUNK: usize = 256 << 10;
 
 /// Chunks that wait between the network and the disk; a full queue holds the network back.
 const CHUNKS_WAITING: usize = 4;

@@ -1,8 +1,5 @@
 //! The coordinator's side of artifacts over HTTP.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
-use futures::stream;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LOCATION,
 };
@@ -23,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::CHUNKS_WAITING;
 use super::range::{self, Selection};
+use super::read_ahead::send;
 use super::shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
-use super::{CHUNK, CHUNKS_WAITING};
 use crate::Caller;
 
 /// Makes the routes over `shelf`.
@@ -268,30 +265,6 @@ fn content(artifact: OpenArtifact, method: &Method, headers: &HeaderMap, etag: &
         headers.insert(CONTENT_RANGE, text(&format!("bytes {start}-{last}/{size}")));
     }
     response
-}
-
-/// Reads a part of a file into a body, a few chunks ahead of the network.
-pub(super) fn send(file: File, start: u64, length: u64) -> Body {
-    let (chunks, ready) = mpsc::channel(CHUNKS_WAITING);
-    // It ends with the body: a dropped receiver refuses the next chunk.
-    drop(spawn_blocking(move || read_ahead(&file, start, length, &chunks)));
-    Body::from_stream(stream::unfold(ready, |mut ready: mpsc::Receiver<io::Result<Bytes>>| async {
-        ready.recv().await.map(|chunk| (chunk, ready))
-    }))
-}
-
-fn read_ahead(file: &File, start: u64, length: u64, chunks: &mpsc::Sender<io::Result<Bytes>>) {
-    let (mut at, end) = (start, start + length);
-    while at < end {
-        let count = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
-        let mut buffer = vec![0; count];
-        let read = file.read_exact_at(&mut buffer, at).map(|()| Bytes::from(buffer));
-        at += count as u64;
-        let is_last = read.is_err();
-        if chunks.blocking_send(read).is_err() || is_last {
-            return;
-        }
-    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -13,7 +13,8 @@ use hyper::body::Incoming;
 use protocol::ArtifactReference;
 
 use super::client::{ArtifactClient, Broken, Connection, Error, Failure, judge};
-use super::routes::{BeginUpload, UPLOAD_OFFSET, UploadState, send};
+use super::read_ahead::send;
+use super::routes::{BeginUpload, UPLOAD_OFFSET, UploadState};
 
 /// Brings what is missing; `furthest` is how far the coordinator was when it was last asked.
 pub(super) async fn attempt(

@@ -21,6 +21,7 @@ use tokio::time::Sleep;
 use tower::ServiceExt;
 
 use super::{PeerAddress, Settings};
+use crate::artifact::CHUNK;
 
 /// Serves a connection until it ends, or until the server closes and its open requests are done.
 ///
@@ -72,7 +73,7 @@ fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
-        .max_buf_size(BODY_BUFFER)
+        .max_buf_size(CHUNK)
         .max_headers(MOST_HEADERS);
     builder
         .http2()
@@ -177,9 +178,6 @@ impl AsyncWrite for Stream {
 
 /// What a peer that speaks HTTP/2 says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Bytes of a body that are read or written at once; also the most that HTTP/1 headers may have.
-const BODY_BUFFER: usize = 1 << 20;
 
 /// Most headers of an HTTP/1 request.
 const MOST_HEADERS: usize = 64;
