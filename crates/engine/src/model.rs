@@ -159,6 +159,13 @@ impl Model {
         Ok(())
     }
 
+    /// The numbers of the parameter `name`, to be filled in place: a large one need not be in memory
+    /// twice.
+    pub fn values_mut(&mut self, name: &str) -> Option<&mut [f32]> {
+        let parameter = self.parameters.iter_mut().find(|stored| stored.name == name)?;
+        Some(parameter.buffer.values_mut())
+    }
+
     /// Gives every parameter its first numbers, as the description's initialisation says.
     ///
     /// `seed_of` is asked once for each tensor that is drawn, with the tensor's name: a tensor's

@@ -1,5 +1,6 @@
 //! Training: one optimizer step for each batch.
 
+use crate::allocator;
 use crate::backend::{self, Buffer, Tensor, Tracking};
 use crate::description;
 use crate::fields::Range;
@@ -160,6 +161,9 @@ impl Trainer {
         let rows = self.model.rows(batch.features)?;
         if rows == 0 {
             return Err(loss::Error::Empty.into());
+        }
+        if self.taken == 0 {
+            allocator::expect_blocks(self.model.estimate_memory(rows));
         }
         let leaves = self.model.leaves(Tracking::On);
         let input = Tensor::constant(batch.features.to_vec(), &[rows, self.model.inputs()]);
