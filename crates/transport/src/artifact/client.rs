@@ -71,7 +71,7 @@ pub struct Progress {
 /// Why a transfer did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The coordinator answered and refuses; trying again as it is will not help.
+    /// The coordinator answered and refuses: for good, or too often in a row.
     #[error("coordinator refuses artifact {digest}: {status}, {sentence}")]
     Refused {
         /// The artifact.
@@ -184,7 +184,8 @@ impl ArtifactClient {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Refused`] when the coordinator will not have it.
+    /// Returns [`Error::Refused`] when the coordinator will not have it and [`Error::Local`] for a
+    /// file that does not have the length of the reference.
     pub async fn upload(&self, reference: &ArtifactReference, path: &Path) -> Result<(), Error> {
         let mut retry = self.retry();
         let mut furthest = 0;
@@ -327,10 +328,18 @@ impl Retry {
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
-            return Err(Error::Unreachable { digest: reference.digest, source });
+            return Err(given_up(reference.digest, source));
         }
         tokio::time::sleep(self.back_off.next_delay()).await;
         Ok(())
+    }
+}
+
+/// A coordinator that answered, if only to say "later", was reachable.
+fn given_up(digest: Digest, source: Broken) -> Error {
+    match source.downcast::<Error>() {
+        Ok(answered) => *answered,
+        Err(source) => Error::Unreachable { digest, source },
     }
 }
 

@@ -1,6 +1,7 @@
 //! One attempt at an upload.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,8 +76,8 @@ async fn append(
     let digest = reference.digest;
     let start = state.offset;
     let local = |source| Failure::Final(Error::Local { digest, source });
-    let owned = path.to_owned();
-    let file = tokio::task::spawn_blocking(move || File::open(owned));
+    let (owned, size) = (path.to_owned(), reference.size);
+    let file = tokio::task::spawn_blocking(move || open(&owned, size));
     let file = file.await.map_err(|error| local(error.into()))?.map_err(local)?;
     let Some(missing) = reference.size.checked_sub(start) else {
         let source = "the coordinator has more bytes than the artifact".into();
@@ -97,6 +98,17 @@ async fn append(
         status if status.is_success() => Err(broken("the coordinator took a part only".into())),
         _ => Err(judge(&digest, response).await),
     }
+}
+
+/// A file of another length cannot have the digest, and would break the request off in the middle.
+fn open(path: &Path, size: u64) -> io::Result<File> {
+    let file = File::open(path)?;
+    let found = file.metadata()?.len();
+    if found == size {
+        return Ok(file);
+    }
+    let words = format!("the file has {found} bytes, its reference says {size}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, words))
 }
 
 /// Counts what the connection takes of the body.

@@ -161,12 +161,30 @@ async fn an_upload_of_other_bytes_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_file_is_too_short_ends_in_an_error() {
+async fn a_file_of_another_length_than_its_reference_is_not_sent() {
     let ward = Ward::open().await;
     let promised = reference(&random_bytes(8, 200_000));
-    let source = ward.write("source", &random_bytes(8, 150_000));
-    assert!(within(ward.client().upload(&promised, &source)).await.is_err());
+    for length in [150_000, 200_001] {
+        let source = ward.write("source", &random_bytes(8, length));
+        let error = within(ward.client().upload(&promised, &source)).await.unwrap_err();
+        assert!(matches!(error, Error::Local { .. }), "{error:?}");
+    }
     assert_eq!(ward.shelf.store.size(&promised.digest), None);
+}
+
+#[tokio::test]
+async fn an_upload_that_stays_in_use_is_refused_and_not_unreachable() {
+    let ward = Ward::open().await;
+    let bytes = random_bytes(16, 1_000);
+    let reference = reference(&bytes);
+    let source = ward.write("source", &bytes);
+    let held = ward.shelf.store.begin("node:north", &reference, store::Durability::Process);
+    let held = held.unwrap();
+    let error = within(ward.client().upload(&reference, &source)).await.unwrap_err();
+    let Error::Refused { status, .. } = error else { panic!("{error:?}") };
+    assert_eq!(status, StatusCode::CONFLICT);
+    drop(held);
+    within(ward.client().upload(&reference, &source)).await.unwrap();
 }
 
 #[tokio::test]
