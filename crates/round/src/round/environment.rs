@@ -392,6 +392,7 @@ pub(super) fn update_reference() -> ArtifactReference {
 fn export() -> Export {
     Export {
         update: update_reference(),
+        declared: json!({}),
         sample_count: 100,
         metrics_before: None,
         metrics_after: None,

@@ -164,6 +164,8 @@ pub enum Validation {
 pub struct Export {
     /// The update's file.
     pub update: ArtifactReference,
+    /// What the update must hold to leave, in the driver's own writing.
+    pub declared: Value,
     /// Rows of the training subset.
     pub sample_count: u64,
     /// Metrics of the parameters as received.

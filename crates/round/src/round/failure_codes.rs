@@ -23,7 +23,8 @@ pub const fn failure_codes(phase: Phase) -> &'static [Code] {
         Phase::Parameters => &[Code::ParametersUnavailable, Code::ParametersInvalid],
         Phase::Instantiate => &[Code::PlanNotLoadable, Code::SandboxUnavailable],
         Phase::Initialise => &[Code::PlanInitFailed, Code::ArgumentsInvalid],
-        Phase::Load => &[Code::ParametersMismatch],
+        // Whether every value is finite is seen where the values are first read.
+        Phase::Load => &[Code::ParametersMismatch, Code::ParametersInvalid],
         Phase::Data => &[
             Code::DataUnavailable,
             Code::DataInvalid,
