@@ -1,1 +1,37 @@
-//! The node's daemon.
+//! The node: the daemon of one hospital.
+//!
+//! It dials its coordinator and never listens to the network, keeps datasets and the owner's decisions about plans,
+//! drives [`round::Round`] through all phases with a runtime, and decides what leaves.
+//!
+//! This crate must never know other nodes or aggregation strategies.
+//!
+//! Start reading at [`Node::run`], then the dispatcher, the round driver and its steps; [`Administration`] is the
+//! owner's door.
+
+pub mod administration;
+pub mod config;
+pub mod devices;
+pub mod folder;
+pub mod node;
+pub mod notice;
+pub mod registry;
+pub mod round_log;
+pub mod run_request;
+
+mod approval;
+mod carrier;
+mod dispatcher;
+mod egress;
+mod link;
+mod outbox;
+mod round_driver;
+mod site;
+mod slots;
+mod stop_flag;
+
+pub use administration::Administration;
+pub use config::{Config, init};
+pub use folder::Folder;
+pub use node::{Handle, Node};
+pub use notice::Notice;
+pub use run_request::{LocalFiles, run_request};

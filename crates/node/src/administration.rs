@@ -1,0 +1,320 @@
+//! The owner's commands: one method for each, the same whether a daemon runs or not.
+//!
+//! While a daemon holds the folder, commands reach it over its socket; else they take the folder's lock and do the
+//! same work in this process.
+
+mod answer;
+mod office;
+mod request;
+pub(crate) mod socket;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::RoundId;
+use serde::de::DeserializeOwned;
+use store::{FolderLock, SystemClock};
+
+pub use answer::{
+    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, Retyping, RoundDetails, Status,
+};
+pub use request::{Acceptance, DatasetAddition, DatasetEdit, Request};
+
+pub(crate) use office::Office;
+
+use crate::carrier::Way;
+use crate::config::Config;
+use crate::folder::Folder;
+use crate::node::{self, open_site};
+use crate::registry::plans::KnownPlan;
+use crate::registry::rounds::RoundRow;
+use crate::round_log::LogLine;
+
+/// Performs the owner's commands on one node's folder.
+///
+/// # Examples
+///
+/// ```
+/// use node::{Administration, Config, Folder};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let home = tempfile::tempdir()?;
+/// let folder = Folder::new(home.path());
+/// node::init(&folder, &"north".parse()?, &"127.0.0.1:7400".parse()?)?;
+/// let administration = Administration::open(&folder, Config::load(&folder, [])?).await?;
+/// let status = administration.status().await?;
+/// assert!(!status.is_running);
+/// assert_eq!(status.datasets, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Administration {
+    way: Place,
+}
+
+/// Where the work is done.
+#[derive(Clone)]
+enum Place {
+    Here(Arc<Office>),
+    Daemon(Folder),
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The node's side refused or failed.
+    #[error("{message}")]
+    Refused {
+        /// The fact.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The daemon holds the folder and does not answer.
+    #[error("the node's daemon does not answer")]
+    Unreachable(#[source] std::io::Error),
+    /// The daemon is of another version.
+    #[error("the node's daemon answered something else than it was asked for")]
+    Unreadable(#[source] serde_json::Error),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] Box<node::Error>),
+}
+
+impl Administration {
+    /// Finds the folder's daemon, or takes the folder.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder is no node's, or its daemon does not answer.
+    pub async fn open(folder: &Folder, config: Config) -> Result<Self, Error> {
+        for _ in 0..TRIES {
+            match FolderLock::take(folder.root()) {
+                Ok(lock) => {
+                    let way = Way::Local(folder.scratch());
+                    let site =
+                        open_site(folder, config, Arc::new(SystemClock), way).map_err(Box::new)?;
+                    return Ok(Self::in_process(Office::of_folder(site, lock)));
+                }
+                Err(store::folder_lock::Error::Held { .. }) => {}
+                Err(error) => return Err(Box::new(node::Error::from(error)).into()),
+            }
+            if socket::is_open(folder).await {
+                return Ok(Self { way: Place::Daemon(folder.clone()) });
+            }
+            // The daemon is just starting, or another command is just ending.
+            tokio::time::sleep(PAUSE).await;
+        }
+        let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Err(Error::Unreachable(error))
+    }
+
+    pub(crate) fn in_process(office: Office) -> Self {
+        Self { way: Place::Here(Arc::new(office)) }
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    ///
+    /// As every command: [`Error::Refused`] with the node's words, or [`Error::Unreachable`].
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.ask(Request::Status).await
+    }
+
+    /// Takes no new rounds from now on; those that were accepted go on.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn pause(&self) -> Result<Status, Error> {
+        self.ask(Request::Pause).await
+    }
+
+    /// Takes rounds again.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn resume(&self) -> Result<Status, Error> {
+        self.ask(Request::Resume).await
+    }
+
+    /// Reads a file once and registers it as a dataset.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is no table, or the name is taken.
+    pub async fn dataset_add(
+        &self,
+        mut addition: DatasetAddition,
+    ) -> Result<DatasetDetails, Error> {
+        // The daemon has another working folder.
+        if let Ok(path) = std::path::absolute(&addition.path) {
+            addition.path = path;
+        }
+        self.ask(Request::DatasetAdd(addition)).await
+    }
+
+    /// All datasets, by name.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn dataset_list(&self) -> Result<Vec<DatasetDetails>, Error> {
+        self.ask(Request::DatasetList).await
+    }
+
+    /// One dataset.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name.
+    pub async fn dataset_show(&self, name: &str) -> Result<DatasetDetails, Error> {
+        self.ask(Request::DatasetShow { name: name.to_owned() }).await
+    }
+
+    /// Compares a dataset's file with what was registered, and accepts the change where asked to.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is no table any more.
+    pub async fn dataset_check(
+        &self,
+        name: &str,
+        acceptance: Acceptance,
+    ) -> Result<DatasetCheck, Error> {
+        self.ask(Request::DatasetCheck { name: name.to_owned(), acceptance }).await
+    }
+
+    /// Changes a dataset's tags or description.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name.
+    pub async fn dataset_edit(
+        &self,
+        name: &str,
+        edit: DatasetEdit,
+    ) -> Result<DatasetDetails, Error> {
+        self.ask(Request::DatasetEdit { name: name.to_owned(), edit }).await
+    }
+
+    /// Forgets a dataset; its file stays.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name.
+    pub async fn dataset_remove(&self, name: &str) -> Result<(), Error> {
+        self.ask(Request::DatasetRemove { name: name.to_owned() }).await
+    }
+
+    /// All known plans, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn plan_list(&self) -> Result<Vec<KnownPlan>, Error> {
+        self.ask(Request::PlanList).await
+    }
+
+    /// One plan with its texts; the first digits of its digest are enough.
+    ///
+    /// # Errors
+    ///
+    /// Where no plan, or more than one, has such a digest.
+    pub async fn plan_show(&self, digest: &str) -> Result<PlanDetails, Error> {
+        self.ask(Request::PlanShow { digest: digest.to_owned() }).await
+    }
+
+    /// Lets a plan run here.
+    ///
+    /// # Errors
+    ///
+    /// Where no plan, or more than one, has such a digest.
+    pub async fn plan_approve(&self, digest: &str, note: &str) -> Result<KnownPlan, Error> {
+        self.ask(Request::PlanApprove { digest: digest.to_owned(), note: note.to_owned() }).await
+    }
+
+    /// Keeps a plan from running here.
+    ///
+    /// # Errors
+    ///
+    /// Where no plan, or more than one, has such a digest.
+    pub async fn plan_reject(&self, digest: &str, note: &str) -> Result<KnownPlan, Error> {
+        self.ask(Request::PlanReject { digest: digest.to_owned(), note: note.to_owned() }).await
+    }
+
+    /// Registers a plan file of the owner's own choice, approved.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is no plan.
+    pub async fn plan_register(&self, path: &std::path::Path) -> Result<KnownPlan, Error> {
+        let path: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.ask(Request::PlanRegister { path }).await
+    }
+
+    /// The latest rounds, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn round_list(&self, limit: usize) -> Result<Vec<RoundRow>, Error> {
+        self.ask(Request::RoundList { limit }).await
+    }
+
+    /// One round with its reply.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this id.
+    pub async fn round_show(&self, round: RoundId) -> Result<RoundDetails, Error> {
+        self.ask(Request::RoundShow { round }).await
+    }
+
+    /// The local texts behind a round's reply.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no round of this id.
+    pub async fn round_log(&self, round: RoundId) -> Result<Vec<LogLine>, Error> {
+        self.ask(Request::RoundLog { round }).await
+    }
+
+    /// Ends a round; its reply says `cancelled`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no round of this id.
+    pub async fn round_cancel(&self, round: RoundId) -> Result<Cancellation, Error> {
+        self.ask(Request::RoundCancel { round }).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
+        let value = match &self.way {
+            Place::Here(office) => office.perform(request).await?,
+            Place::Daemon(folder) => socket::ask(folder, &request).await?,
+        };
+        serde_json::from_value(value).map_err(Error::Unreadable)
+    }
+}
+
+impl Error {
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Unreachable(_) | Self::Unreadable(_) | Self::Folder(_) => None,
+        }
+    }
+}
+
+/// How often a folder is tried that is held by somebody who does not answer.
+const TRIES: u32 = 50;
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,153 @@
+//! What the owner is answered. These go to the owner only, who may see paths.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dataset::registration::RegisteredColumn;
+use protocol::{
+    ColumnType, DatasetId, DatasetName, Digest, NodeId, Timestamp, TrainReply, TrainRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::registry::datasets::Dataset;
+use crate::registry::plans::KnownPlan;
+use crate::registry::rounds::RoundRow;
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node's name.
+    pub name: NodeId,
+    /// What the program calls itself.
+    pub software: String,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// Whether a daemon runs.
+    pub is_running: bool,
+    /// Since when it does.
+    pub started_at: Option<Timestamp>,
+    /// Whether it is connected.
+    pub is_connected: bool,
+    /// Whether new rounds are declined.
+    pub is_paused: bool,
+    /// Rounds that run.
+    pub rounds_running: usize,
+    /// Rounds that wait for a slot.
+    pub rounds_queued: usize,
+    /// Rounds that are not delivered yet, those included.
+    pub rounds_open: usize,
+    /// Registered datasets.
+    pub datasets: usize,
+    /// Plans that wait for a decision.
+    pub plans_pending: usize,
+}
+
+/// A dataset as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetDetails {
+    /// Its identifier.
+    pub dataset_id: DatasetId,
+    /// Its name.
+    pub name: DatasetName,
+    /// What it is tagged with.
+    pub tags: Vec<String>,
+    /// A text for people.
+    pub description: String,
+    /// Where the file lies.
+    pub path: PathBuf,
+    /// The digest of its content.
+    pub digest: Digest,
+    /// The number of rows.
+    pub rows: u64,
+    /// The columns, in the file's order.
+    pub columns: Vec<RegisteredColumn>,
+    /// Columns that nobody else sees.
+    pub withheld: Vec<String>,
+    /// The column that names patients.
+    pub patient_id: Option<String>,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// When a changed file was last accepted.
+    pub updated_at: Option<Timestamp>,
+}
+
+impl From<Dataset> for DatasetDetails {
+    fn from(dataset: Dataset) -> Self {
+        Self {
+            dataset_id: dataset.dataset_id,
+            name: dataset.name,
+            tags: dataset.tags,
+            description: dataset.description,
+            path: dataset.path,
+            digest: dataset.registration.digest,
+            rows: dataset.registration.rows,
+            columns: dataset.registration.columns,
+            withheld: dataset.registration.options.withheld,
+            patient_id: dataset.registration.options.patient_id,
+            added_at: dataset.added_at,
+            updated_at: dataset.updated_at,
+        }
+    }
+}
+
+/// How a dataset's file differs from what was registered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetCheck {
+    /// The dataset.
+    pub name: DatasetName,
+    /// Whether its bytes are others.
+    pub is_changed: bool,
+    /// Whether the change was accepted.
+    pub is_updated: bool,
+    /// Rows as registered.
+    pub rows_before: u64,
+    /// Rows now.
+    pub rows: u64,
+    /// Columns that were not there.
+    pub added: Vec<String>,
+    /// Columns that are there no more.
+    pub removed: Vec<String>,
+    /// Columns of another type.
+    pub retyped: Vec<Retyping>,
+}
+
+/// A column that has another type than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retyping {
+    /// The column.
+    pub column: String,
+    /// Its type as registered.
+    pub before: ColumnType,
+    /// Its type now.
+    pub now: ColumnType,
+}
+
+/// A plan with its texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanDetails {
+    /// What is known of it.
+    pub plan: KnownPlan,
+    /// Its files; none where the file is not here, or is no plan.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A round with its request and its reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundDetails {
+    /// How far it is.
+    pub row: RoundRow,
+    /// What was asked.
+    pub request: Box<TrainRequest>,
+    /// What was replied.
+    pub reply: Option<Box<TrainReply>>,
+}
+
+/// What a cancel did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancellation {
+    /// The round will end.
+    Asked,
+    /// It had ended already.
+    TooLate,
+}

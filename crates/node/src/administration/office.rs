@@ -1,0 +1,403 @@
+//! The owner's commands, done in this process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use dataset::{Check, check, register};
+use protocol::wire::v1;
+use protocol::wire::v1::node_message::Message;
+use protocol::{ArtifactReference, DatasetId, RoundId, Timestamp};
+use round::{Event, Round};
+use serde::Serialize;
+use serde_json::Value;
+use store::{Durability, FolderLock, Transaction};
+use tokio::sync::{mpsc, oneshot};
+use training_plan::Bundle;
+
+use super::answer::{
+    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, Retyping, RoundDetails, Status,
+};
+use super::{Acceptance, DatasetAddition, DatasetEdit, Error, Request};
+use crate::carrier::blocking;
+use crate::dispatcher::Command;
+use crate::link::SOFTWARE;
+use crate::outbox::Line;
+use crate::registry::datasets::{self, Dataset};
+use crate::registry::plans::{self, Decision, KnownPlan};
+use crate::registry::{self, rounds};
+use crate::round_log::{self, chain};
+use crate::site::Site;
+
+/// Performs commands on a folder that this process holds.
+pub(crate) struct Office {
+    site: Arc<Site>,
+    daemon: Option<Daemon>,
+    _lock: Option<FolderLock>,
+}
+
+/// What a daemon adds.
+struct Daemon {
+    commands: mpsc::Sender<Command>,
+    started_at: Timestamp,
+}
+
+impl Office {
+    /// Inside a daemon.
+    pub(crate) fn of_daemon(
+        site: Arc<Site>,
+        commands: mpsc::Sender<Command>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { site, daemon: Some(Daemon { commands, started_at }), _lock: None }
+    }
+
+    /// Without a daemon; the folder is held as long as this lives.
+    pub(crate) fn of_folder(site: Arc<Site>, lock: FolderLock) -> Self {
+        Self { site, daemon: None, _lock: Some(lock) }
+    }
+
+    /// Does what is asked.
+    pub(crate) async fn perform(&self, request: Request) -> Result<Value, Error> {
+        match request {
+            Request::Status => answer(self.status().await?),
+            Request::Pause => answer(self.set_paused(true).await?),
+            Request::Resume => answer(self.set_paused(false).await?),
+            Request::DatasetAdd(addition) => answer(self.dataset_add(addition).await?),
+            Request::DatasetList => answer(self.dataset_list().await?),
+            Request::DatasetShow { name } => {
+                answer(DatasetDetails::from(self.dataset(name).await?))
+            }
+            Request::DatasetCheck { name, acceptance } => {
+                answer(self.dataset_check(name, acceptance).await?)
+            }
+            Request::DatasetEdit { name, edit } => answer(self.dataset_edit(name, edit).await?),
+            Request::DatasetRemove { name } => answer(self.dataset_remove(name).await?),
+            Request::PlanList => answer(self.read(plans::all).await?),
+            Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
+            Request::PlanApprove { digest, note } => {
+                answer(self.decide(digest, Decision::Approved, note).await?)
+            }
+            Request::PlanReject { digest, note } => {
+                answer(self.decide(digest, Decision::Rejected, note).await?)
+            }
+            Request::PlanRegister { path } => answer(self.plan_register(&path).await?),
+            Request::RoundList { limit } => {
+                answer(self.read(move |transaction| rounds::latest(transaction, limit)).await?)
+            }
+            Request::RoundShow { round } => answer(self.round_show(round).await?),
+            Request::RoundLog { round } => answer(self.round_log(round).await?),
+            Request::RoundCancel { round } => answer(self.round_cancel(round).await?),
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Error> {
+        let state = |transaction: &Transaction<'_>| -> Result<_, registry::Error> {
+            let is_paused = registry::is_paused(transaction)?;
+            let open = rounds::open(transaction)?.len();
+            let datasets = datasets::all(transaction)?.len();
+            let plans = plans::all(transaction)?;
+            let pending = plans.iter().filter(|plan| plan.decision == Decision::Pending).count();
+            Ok((is_paused, open, datasets, pending))
+        };
+        let (is_paused, rounds_open, datasets, plans_pending) = self.read(state).await?;
+        let (rounds_running, rounds_queued) = self.site.slots.occupancy();
+        Ok(Status {
+            name: self.site.config.name.clone(),
+            software: SOFTWARE.to_owned(),
+            coordinator: self.site.config.coordinator.to_string(),
+            is_running: self.daemon.is_some(),
+            started_at: self.daemon.as_ref().map(|daemon| daemon.started_at),
+            is_connected: matches!(*self.site.outbox.line().borrow(), Line::Up(_)),
+            is_paused,
+            rounds_running,
+            rounds_queued,
+            rounds_open,
+            datasets,
+            plans_pending,
+        })
+    }
+
+    async fn set_paused(&self, paused: bool) -> Result<Status, Error> {
+        self.write(move |transaction| registry::set_paused(transaction, paused)).await?;
+        self.site.outbox.send(Message::Availability(v1::Availability { paused }));
+        self.status().await
+    }
+
+    async fn dataset_add(&self, addition: DatasetAddition) -> Result<DatasetDetails, Error> {
+        let (path, options) = (addition.path.clone(), addition.options.clone());
+        let registration = blocking(move || register(&path, &options)).await;
+        let registration = registration.map_err(|error| refused_dataset(&addition.path, &error))?;
+        let dataset = Dataset {
+            dataset_id: DatasetId::from_uuid(uuid::Uuid::now_v7()),
+            name: addition.name,
+            tags: addition.tags,
+            description: addition.description,
+            path: addition.path,
+            registration,
+            added_at: self.site.clock.now(),
+            updated_at: None,
+        };
+        let kept = dataset.clone();
+        self.write(move |transaction| datasets::add(transaction, &kept)).await?;
+        self.announce().await?;
+        Ok(dataset.into())
+    }
+
+    async fn dataset_list(&self) -> Result<Vec<DatasetDetails>, Error> {
+        let datasets = self.read(datasets::all).await?;
+        Ok(datasets.into_iter().map(Into::into).collect())
+    }
+
+    async fn dataset(&self, name: String) -> Result<Dataset, Error> {
+        self.read(move |transaction| {
+            datasets::by_name(transaction, &name)?
+                .ok_or(registry::Error::UnknownDataset { name: name.clone() })
+        })
+        .await
+    }
+
+    async fn dataset_check(
+        &self,
+        name: String,
+        acceptance: Acceptance,
+    ) -> Result<DatasetCheck, Error> {
+        let mut dataset = self.dataset(name).await?;
+        let (path, registration) = (dataset.path.clone(), dataset.registration.clone());
+        let checked = blocking(move || check(&path, &registration)).await;
+        let checked = checked.map_err(|error| refused_dataset(&dataset.path, &error))?;
+        let rows = dataset.registration.rows;
+        let mut report = DatasetCheck {
+            name: dataset.name.clone(),
+            is_changed: false,
+            is_updated: false,
+            rows_before: rows,
+            rows,
+            added: Vec::new(),
+            removed: Vec::new(),
+            retyped: Vec::new(),
+        };
+        let Check::Changed(change) = checked else { return Ok(report) };
+        report.is_changed = true;
+        report.rows = change.registration.rows;
+        report.added = change.added;
+        report.removed = change.removed;
+        report.retyped = change.retyped.into_iter().map(Retyping::from).collect();
+        if acceptance == Acceptance::Update {
+            dataset.registration = change.registration;
+            dataset.updated_at = Some(self.site.clock.now());
+            self.write(move |transaction| datasets::replace(transaction, &dataset)).await?;
+            self.announce().await?;
+            report.is_updated = true;
+        }
+        Ok(report)
+    }
+
+    async fn dataset_edit(&self, name: String, edit: DatasetEdit) -> Result<DatasetDetails, Error> {
+        let mut dataset = self.dataset(name).await?;
+        dataset.tags = edit.tags.unwrap_or(dataset.tags);
+        dataset.description = edit.description.unwrap_or(dataset.description);
+        let kept = dataset.clone();
+        self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
+        self.announce().await?;
+        Ok(dataset.into())
+    }
+
+    async fn dataset_remove(&self, name: String) -> Result<(), Error> {
+        self.write(move |transaction| datasets::remove(transaction, &name)).await?;
+        self.announce().await
+    }
+
+    async fn plan_show(&self, digest: String) -> Result<PlanDetails, Error> {
+        let plan = self.read(move |transaction| plans::find(transaction, &digest)).await?;
+        let (store, digest) = (self.site.carrier.store().clone(), plan.plan.digest);
+        let files = blocking(move || {
+            let path = store.open_verified(&digest).ok()?.path;
+            let bundle = Bundle::parse(&std::fs::read(path).ok()?).ok()?;
+            let files = bundle.files().map(|(name, text)| (name.to_owned(), text.to_owned()));
+            Some(files.collect::<BTreeMap<_, _>>())
+        });
+        Ok(PlanDetails { files: files.await.unwrap_or_default(), plan })
+    }
+
+    async fn decide(
+        &self,
+        digest: String,
+        decision: Decision,
+        note: String,
+    ) -> Result<KnownPlan, Error> {
+        let now = self.site.clock.now();
+        let plan = self
+            .write(move |transaction| plans::decide(transaction, &digest, decision, &note, now))
+            .await?;
+        self.announce_decision(&plan);
+        Ok(plan)
+    }
+
+    async fn plan_register(&self, path: &Path) -> Result<KnownPlan, Error> {
+        let (store, path) = (self.site.carrier.store().clone(), path.to_owned());
+        let kept = blocking(move || -> Result<_, Error> {
+            let bundle = read_bundle(&path)?;
+            let reference = ArtifactReference::new(bundle.digest(), bundle.bytes().len() as u64);
+            store
+                .ingest(&mut bundle.bytes(), &reference, Durability::PowerLoss)
+                .map_err(|error| refused(&error, None))?;
+            Ok((reference, bundle.runtime()))
+        });
+        let (reference, runtime) = kept.await?;
+        self.site.pin_plan(&reference.digest);
+        let now = self.site.clock.now();
+        let plan = KnownPlan {
+            plan: reference,
+            runtime,
+            decision: Decision::Approved,
+            researcher_id: None,
+            experiment_id: None,
+            experiment_name: String::new(),
+            seen_at: now,
+            decided_at: Some(now),
+            note: "registered by the owner".to_owned(),
+        };
+        let kept = plan.clone();
+        self.write(move |transaction| plans::keep(transaction, &kept)).await?;
+        self.announce_decision(&plan);
+        Ok(plan)
+    }
+
+    async fn round_show(&self, round: RoundId) -> Result<RoundDetails, Error> {
+        self.read(move |transaction| {
+            let unknown = || registry::Error::UnknownRound { round: round.to_string() };
+            let row = rounds::by_id(transaction, round)?.ok_or_else(unknown)?;
+            let records = rounds::records(transaction, round)?;
+            let Some((Event::Accepted { request }, _)) = records.into_iter().next() else {
+                return Err(unknown());
+            };
+            let reply = rounds::reply(transaction, round)?.map(Box::new);
+            Ok(RoundDetails { row, request, reply })
+        })
+        .await
+    }
+
+    async fn round_log(&self, round: RoundId) -> Result<Vec<round_log::LogLine>, Error> {
+        self.read(move |transaction| {
+            let unknown = || registry::Error::UnknownRound { round: round.to_string() };
+            rounds::by_id(transaction, round)?.ok_or_else(unknown).map(drop)
+        })
+        .await?;
+        let path = self.site.folder.round_log(round);
+        blocking(move || round_log::read(&path)).await.map_err(|error| refused(&error, None))
+    }
+
+    async fn round_cancel(&self, round: RoundId) -> Result<Cancellation, Error> {
+        let now = self.site.clock.now();
+        let is_running = match &self.daemon {
+            Some(daemon) => {
+                let (answer, answered) = oneshot::channel();
+                let command = Command::CancelByOwner(round, answer);
+                // A daemon that ends does not answer; its journal does.
+                daemon.commands.send(command).await.is_ok() && answered.await.unwrap_or(false)
+            }
+            None => false,
+        };
+        if is_running {
+            return Ok(Cancellation::Asked);
+        }
+        self.write(move |transaction| cancel_in_journal(transaction, round, now)).await
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        self.site.announce_datasets().await.map_err(|error| refused(&error, None))
+    }
+
+    fn announce_decision(&self, plan: &KnownPlan) {
+        self.site.outbox.send(Message::PlanDecision(v1::PlanDecision {
+            plan_digest: plan.plan.digest.to_string(),
+            code: plan.decision.code().to_string(),
+        }));
+    }
+
+    async fn read<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, registry::Error> + Send + 'static,
+    {
+        self.site.database.read(work).await.map_err(|error| refused_by_registry(&error))
+    }
+
+    async fn write<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, registry::Error> + Send + 'static,
+    {
+        self.site.database.write(work).await.map_err(|error| refused_by_registry(&error))
+    }
+}
+
+impl From<dataset::registration::Retyped> for Retyping {
+    fn from(retyped: dataset::registration::Retyped) -> Self {
+        Self { column: retyped.column, before: retyped.before, now: retyped.now }
+    }
+}
+
+/// Cancels a round that no driver has: the next start of the node replies.
+fn cancel_in_journal(
+    transaction: &Transaction<'_>,
+    round: RoundId,
+    now: Timestamp,
+) -> Result<Cancellation, registry::Error> {
+    let records = rounds::records(transaction, round)?;
+    let Ok((state, _)) = Round::restore(records, now) else {
+        return Err(registry::Error::UnknownRound { round: round.to_string() });
+    };
+    if !state.records(&Event::CancelRequested) {
+        return Ok(Cancellation::TooLate);
+    }
+    rounds::record(transaction, round, &Event::CancelRequested, now)?;
+    Ok(Cancellation::Asked)
+}
+
+/// Reads a plan file with the files it names, or a bundle.
+fn read_bundle(path: &Path) -> Result<Bundle, Error> {
+    let text = std::fs::read_to_string(path).map_err(|error| refused(&error, None))?;
+    let bundle = if text.starts_with('{') {
+        Bundle::parse(text.as_bytes())
+    } else {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
+    };
+    bundle.map_err(|error| refused(&error, None))
+}
+
+fn answer(value: impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(value).map_err(Error::Unreadable)
+}
+
+fn refused(error: &dyn std::error::Error, hint: Option<&str>) -> Error {
+    Error::Refused { message: chain(error), hint: hint.map(str::to_owned) }
+}
+
+fn refused_dataset(path: &Path, error: &dataset::Error) -> Error {
+    Error::Refused {
+        message: format!("{}: {}", path.display(), chain(error)),
+        hint: error.hint().map(str::to_owned),
+    }
+}
+
+fn refused_by_registry(error: &registry::Error) -> Error {
+    let hint = match error {
+        registry::Error::UnknownDataset { .. } => {
+            Some("list them with `wardround node dataset list`")
+        }
+        registry::Error::DatasetExists { .. } => {
+            Some("choose another name, or remove the old one with `wardround node dataset remove`")
+        }
+        registry::Error::UnknownPlan { .. } | registry::Error::AmbiguousPlan { .. } => {
+            Some("list them with `wardround node plan list`")
+        }
+        registry::Error::UnknownRound { .. } => Some("list them with `wardround node round list`"),
+        registry::Error::Damaged { .. }
+        | registry::Error::Journal(_)
+        | registry::Error::Database(_) => None,
+    };
+    refused(error, hint)
+}

@@ -1,0 +1,127 @@
+//! What the owner asks for.
+
+use std::path::PathBuf;
+
+use dataset::Options;
+use protocol::{DatasetName, RoundId};
+use serde::{Deserialize, Serialize};
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// How the node is.
+    Status,
+    /// Take no new rounds.
+    Pause,
+    /// Take rounds again.
+    Resume,
+    /// Register a dataset.
+    DatasetAdd(DatasetAddition),
+    /// List the datasets.
+    DatasetList,
+    /// Show a dataset.
+    DatasetShow {
+        /// Its name.
+        name: String,
+    },
+    /// Compare a dataset's file with what was registered.
+    DatasetCheck {
+        /// Its name.
+        name: String,
+        /// Whether a change is accepted.
+        acceptance: Acceptance,
+    },
+    /// Change what is said of a dataset.
+    DatasetEdit {
+        /// Its name.
+        name: String,
+        /// What to change.
+        edit: DatasetEdit,
+    },
+    /// Forget a dataset.
+    DatasetRemove {
+        /// Its name.
+        name: String,
+    },
+    /// List the plans.
+    PlanList,
+    /// Show a plan.
+    PlanShow {
+        /// Its digest, or the first digits of it.
+        digest: String,
+    },
+    /// Let a plan run.
+    PlanApprove {
+        /// Its digest, or the first digits of it.
+        digest: String,
+        /// What the owner notes.
+        note: String,
+    },
+    /// Keep a plan from running.
+    PlanReject {
+        /// Its digest, or the first digits of it.
+        digest: String,
+        /// What the owner notes.
+        note: String,
+    },
+    /// Register a plan file.
+    PlanRegister {
+        /// The plan's file, or a bundle.
+        path: PathBuf,
+    },
+    /// List the rounds.
+    RoundList {
+        /// At most so many.
+        limit: usize,
+    },
+    /// Show a round.
+    RoundShow {
+        /// Its id.
+        round: RoundId,
+    },
+    /// Show a round's local log.
+    RoundLog {
+        /// Its id.
+        round: RoundId,
+    },
+    /// End a round.
+    RoundCancel {
+        /// Its id.
+        round: RoundId,
+    },
+}
+
+/// A dataset to be registered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetAddition {
+    /// Its name, unique at the node.
+    pub name: DatasetName,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it is tagged with.
+    pub tags: Vec<String>,
+    /// A text for people.
+    pub description: String,
+    /// How the file is to be read, and which columns nobody may see.
+    pub options: Options,
+}
+
+/// What to change of what is said of a dataset; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetEdit {
+    /// New tags.
+    pub tags: Option<Vec<String>>,
+    /// A new description.
+    pub description: Option<String>,
+}
+
+/// What to do about a file that has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// Tell.
+    Look,
+    /// Tell, and register the file as it is now.
+    Update,
+}

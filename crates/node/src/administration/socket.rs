@@ -1,0 +1,163 @@
+//! The owner's socket: one request in a line, one answer in a line, as JSON.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Office, Request};
+use crate::folder::Folder;
+
+/// The daemon's end.
+pub(crate) struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+    office: Arc<Office>,
+}
+
+/// What goes back over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Ok(Value),
+    Error { message: String, hint: Option<String> },
+}
+
+impl Listener {
+    /// Opens the socket in the folder, for this user only, in place of one that a dead process left.
+    pub(crate) fn open(folder: &Folder, office: Office) -> io::Result<Self> {
+        let path = folder.socket();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let short = ShortPath::of(folder)?;
+        let listener = UnixListener::bind(short.path())?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path, office: Arc::new(office) })
+    }
+
+    /// Serves until the shutdown.
+    pub(crate) async fn serve(self, shutdown: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) if connections.len() < CONNECTIONS => {
+                        connections.spawn(converse(stream, Arc::clone(&self.office)));
+                    }
+                    Ok(_) => tracing::warn!("too many commands at once"),
+                    Err(error) => {
+                        tracing::warn!(%error, "a command could not connect");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+        // What a command has begun may end; the folder is still ours.
+        let ending = async { while connections.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(GRACE, ending).await);
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// Whether somebody listens.
+pub(crate) async fn is_open(folder: &Folder) -> bool {
+    connect(folder).await.is_ok()
+}
+
+/// Sends a request to the daemon and waits for its answer.
+pub(crate) async fn ask(folder: &Folder, request: &Request) -> Result<Value, Error> {
+    let line = serde_json::to_string(request).map_err(Error::Unreadable)?;
+    let answer = exchange(folder, line).await.map_err(Error::Unreachable)?;
+    match serde_json::from_str(&answer).map_err(Error::Unreadable)? {
+        Answer::Ok(value) => Ok(value),
+        Answer::Error { message, hint } => Err(Error::Refused { message, hint }),
+    }
+}
+
+async fn exchange(folder: &Folder, mut line: String) -> io::Result<String> {
+    let mut stream = BufReader::new(connect(folder).await?);
+    line.push('\n');
+    stream.get_mut().write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await?;
+    if answer.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+}
+
+async fn connect(folder: &Folder) -> io::Result<UnixStream> {
+    let short = ShortPath::of(folder)?;
+    UnixStream::connect(short.path()).await
+}
+
+async fn converse(stream: UnixStream, office: Arc<Office>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        match (&mut stream).take(LONGEST_LINE).read_line(&mut line).await {
+            Ok(0) => return,
+            Ok(_) if line.ends_with('\n') => {}
+            Ok(_) | Err(_) => return,
+        }
+        let mut text = match serde_json::to_string(&answer(&office, &line).await) {
+            Ok(text) => text,
+            Err(error) => return tracing::error!(%error, "an answer cannot be written"),
+        };
+        text.push('\n');
+        if stream.get_mut().write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(office: &Office, line: &str) -> Answer {
+    let request = match serde_json::from_str(line) {
+        Ok(request) => request,
+        Err(error) => {
+            let message = format!("the command is not one of this version: {error}");
+            return Answer::Error { message, hint: None };
+        }
+    };
+    match office.perform(request).await {
+        Ok(value) => Answer::Ok(value),
+        Err(error) => {
+            Answer::Error { message: error.to_string(), hint: error.hint().map(str::to_owned) }
+        }
+    }
+}
+
+/// The socket's path through an open folder: a socket's own path may have some hundred bytes only.
+struct ShortPath {
+    folder: File,
+}
+
+impl ShortPath {
+    fn of(folder: &Folder) -> io::Result<Self> {
+        Ok(Self { folder: File::open(folder.root())? })
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/admin.sock", self.folder.as_raw_fd()))
+    }
+}
+
+/// Commands at once.
+const CONNECTIONS: usize = 32;
+/// Bytes of one request.
+const LONGEST_LINE: u64 = 1 << 20;
+/// How long after a failed accept the next is tried.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long commands have to end at a shutdown.
+const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,274 @@
+//! Takes requests, starts a driver for each round, and tells drivers what the coordinator and the owner say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::wire::v1;
+use protocol::wire::v1::node_message::Message as ToCoordinator;
+use protocol::{Code, CorrelationId, RoundId, Timing, TrainReply, TrainRequest};
+use round::{Event, Round};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::link::Welcome;
+use crate::notice::Notice;
+use crate::registry::{self, rounds};
+use crate::round_driver::{Message, RoundDriver};
+use crate::round_log::{RoundLog, chain};
+use crate::site::Site;
+use crate::slots::Place;
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A line to the coordinator stands.
+    Connected(Welcome),
+    /// The coordinator asks for a round.
+    Request(Box<TrainRequest>),
+    /// The coordinator does not want a round any more.
+    Cancel(RoundId),
+    /// The coordinator holds a reply, or does not want it.
+    Received(RoundId, Code),
+    /// The owner ends a round; answered with whether it was there to be ended.
+    CancelByOwner(RoundId, oneshot::Sender<bool>),
+}
+
+/// Owns the drivers of all open rounds.
+pub(crate) struct Dispatcher {
+    site: Arc<Site>,
+    drivers: HashMap<RoundId, mpsc::Sender<Message>>,
+    tasks: JoinSet<RoundId>,
+    shutdown: CancellationToken,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(site: Arc<Site>, shutdown: CancellationToken) -> Self {
+        Self { site, drivers: HashMap::new(), tasks: JoinSet::new(), shutdown }
+    }
+
+    /// Takes up the rounds that an earlier process left open.
+    pub(crate) async fn restore(&mut self) -> Result<(), registry::Error> {
+        let now = self.site.clock.now();
+        let open = self.site.database.read(|transaction| rounds::open(transaction)).await?;
+        for id in open {
+            let records =
+                self.site.database.read(move |transaction| rounds::records(transaction, id));
+            let records = records.await?;
+            let (driver, sender) = match RoundDriver::restore(&self.site, records, now) {
+                Ok(restored) => restored,
+                Err(error) => {
+                    tracing::error!(round = %id, %error, "a round's journal cannot be taken up");
+                    continue;
+                }
+            };
+            tracing::info!(round = %id, "a round is taken up");
+            self.adopt(id, driver, sender);
+        }
+        Ok(())
+    }
+
+    /// Serves commands until the shutdown, then gives running rounds their time to end.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => break,
+                },
+                Some(ended) = self.tasks.join_next() => self.forget(ended),
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+        drop(commands);
+        self.wind_up().await;
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Connected(welcome) => self.connected(&welcome),
+            Command::Request(request) => self.accept(*request).await,
+            Command::Cancel(round) => self.tell(round, Message::Unwanted),
+            Command::Received(round, Code::RoundClosed) => {
+                self.tell(round, Message::Told(Event::Closed));
+            }
+            Command::Received(round, _) => self.tell(round, Message::Told(Event::Acknowledged)),
+            Command::CancelByOwner(round, answer) => {
+                let is_open = self.drivers.contains_key(&round);
+                self.tell(round, Message::Told(Event::CancelRequested));
+                // Whoever asked may have gone.
+                let _nobody_asks = answer.send(is_open);
+            }
+        }
+    }
+
+    fn connected(&mut self, welcome: &Welcome) {
+        for round in &welcome.closed {
+            self.tell(*round, Message::Unwanted);
+        }
+        let rounds: Vec<RoundId> = self.drivers.keys().copied().collect();
+        for round in rounds {
+            self.tell(round, Message::Told(Event::Connected));
+        }
+    }
+
+    /// Takes a request, or answers at once where it is known or nothing can be taken.
+    async fn accept(&mut self, request: TrainRequest) {
+        let id = request.round_id;
+        if self.drivers.contains_key(&id) {
+            return self.tell(id, Message::Told(Event::RequestedAgain));
+        }
+        let state = move |transaction: &store::Transaction<'_>| -> Result<_, registry::Error> {
+            Ok((rounds::reply(transaction, id)?, registry::is_paused(transaction)?))
+        };
+        match self.site.database.read(state).await {
+            Ok((Some(reply), _)) => self.send_reply(reply),
+            Ok((None, false)) => self.start(request).await,
+            Ok((None, true)) => self.decline(&request),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the journal cannot be read");
+                self.decline(&request);
+            }
+        }
+    }
+
+    async fn start(&mut self, request: TrainRequest) {
+        let now = self.site.clock.now();
+        let recorded = {
+            let request = request.clone();
+            self.site.database.write(move |transaction| rounds::accept(transaction, &request, now))
+        };
+        if let Err(error) = recorded.await {
+            tracing::error!(error = chain(&error), "a request cannot be recorded");
+            return self.decline(&request);
+        }
+        let id = request.round_id;
+        let (round, actions) = Round::start(&request, now);
+        let place = self.site.slots.place();
+        let queued_before = place.join();
+        self.accepted(id, queued_before);
+        let (driver, sender) = RoundDriver::new(&self.site, request, round, actions, place);
+        self.adopt(id, driver, sender);
+    }
+
+    fn accepted(&self, id: RoundId, queued_before: usize) {
+        tracing::info!(round = %id, queued_before, "a round is accepted");
+        self.site.notify(Notice::RoundAccepted { round_id: id });
+        self.site.outbox.send(ToCoordinator::RoundProgress(v1::RoundProgress {
+            round_id: id.to_string(),
+            stage: "accepted".to_owned(),
+            queued_before: u32::try_from(queued_before).unwrap_or(u32::MAX),
+        }));
+    }
+
+    fn adopt(&mut self, id: RoundId, driver: RoundDriver, sender: mpsc::Sender<Message>) {
+        self.drivers.insert(id, sender);
+        self.tasks.spawn(async move {
+            driver.run().await;
+            id
+        });
+    }
+
+    /// Nothing ran and nothing is recorded: the same request may be sent again.
+    fn decline(&self, request: &TrainRequest) {
+        let reply = TrainReply {
+            round_id: request.round_id,
+            experiment_id: request.experiment_id,
+            round: request.round,
+            node_id: self.site.config.name.clone(),
+            researcher_id: request.researcher_id.clone(),
+            dataset_id: request.dataset_id,
+            code: Code::NodeUnavailable,
+            correlation_id: CorrelationId::from_uuid(request.round_id.uuid()),
+            detail: None,
+            warnings: Vec::new(),
+            timing: Timing::default(),
+            update: None,
+            sample_count: 0,
+            metrics_before: None,
+            metrics_after: None,
+            optimizer_args: serde_json::Map::new(),
+            auxiliary_state: None,
+            state_id: None,
+        };
+        self.send_reply(reply);
+    }
+
+    fn send_reply(&self, reply: TrainReply) {
+        self.site.outbox.send(ToCoordinator::TrainReply(reply.into()));
+    }
+
+    fn tell(&mut self, round: RoundId, message: Message) {
+        let Some(driver) = self.drivers.get(&round) else {
+            return tracing::debug!(%round, "a message names a round that is not open");
+        };
+        if driver.try_send(message).is_err() {
+            // A driver takes messages at once unless it stands still for a test; what it misses comes again.
+            tracing::warn!(%round, "a round does not take messages");
+        }
+    }
+
+    fn forget(&mut self, ended: Result<RoundId, tokio::task::JoinError>) {
+        match ended {
+            Ok(round) => {
+                self.drivers.remove(&round);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a round's driver ended by a defect; a restart takes it up");
+                self.drivers.retain(|_, driver| !driver.is_closed());
+            }
+        }
+    }
+
+    /// Drops what is older than it is kept for.
+    async fn sweep(&self) {
+        let kept = self.site.config.keep_replies();
+        let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+        let before = self.site.clock.now().milliseconds().saturating_sub(kept);
+        let before = protocol::Timestamp::from_milliseconds(before);
+        let forgotten =
+            self.site.database.write(move |transaction| rounds::forget(transaction, before)).await;
+        match forgotten {
+            Ok(forgotten) => {
+                for round in forgotten {
+                    RoundLog::at(self.site.folder.round_log(round)).delete();
+                }
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "old rounds cannot be dropped"),
+        }
+    }
+
+    /// Ends in bounded time: rounds that run may end, what does not is left to the next start.
+    async fn wind_up(&mut self) {
+        let grace = Duration::from_secs(self.site.config.shutdown_seconds);
+        for driver in self.drivers.values() {
+            drop(driver.try_send(Message::WindUp));
+        }
+        let ending = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ending).await.is_err() {
+            for driver in self.drivers.values() {
+                drop(driver.try_send(Message::Abandon));
+            }
+            let ending = async { while self.tasks.join_next().await.is_some() {} };
+            drop(tokio::time::timeout(LAST_GRACE, ending).await);
+        }
+        self.tasks.abort_all();
+    }
+}
+
+/// How the dispatcher places a round in the line for slots.
+pub(crate) fn restored_place(site: &Site, round: &Round) -> Place {
+    let place = site.slots.place();
+    if matches!(round, Round::AwaitingDataset(_) | Round::AwaitingSlot(_)) {
+        place.join();
+    }
+    place
+}
+
+/// How often old rounds are looked for.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// How long abandoned rounds have to let go of their threads.
+const LAST_GRACE: Duration = Duration::from_secs(2);

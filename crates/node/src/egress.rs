@@ -1,0 +1,201 @@
+//! What may leave a node, decided from the file and the node's own counts.
+
+use std::path::Path;
+
+use parameters::{Reader, Schema, TensorSchema, header};
+use protocol::detail::TensorDetail;
+use protocol::{Code, Detail, MetricsReport, Warning};
+use round::Failure;
+use serde::{Deserialize, Serialize};
+
+/// The declared content of an update: exactly this may leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Declaration {
+    /// The tensors.
+    pub(crate) schema: Schema,
+    /// The one text that the file may carry: that of the received parameters.
+    pub(crate) description: Option<String>,
+    /// The metrics that the plan declares.
+    pub(crate) metrics: Vec<String>,
+}
+
+/// The owner's bounds on what leaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) minimum_validation_samples: u64,
+    pub(crate) maximum_update_norm: Option<f64>,
+}
+
+/// Why an update may not leave: the code and detail for the reply, the text for the node's log.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    pub(crate) text: String,
+}
+
+/// Judges an update's file: the declared tensors and nothing else, every value finite, the norm within its bound.
+pub(crate) fn check_update(
+    path: &Path,
+    declaration: &Declaration,
+    policy: Policy,
+) -> Result<(), Refusal> {
+    let reader = Reader::open(path).map_err(refused)?;
+    let differences = declaration.schema.differences(reader.schema());
+    if !differences.is_empty() {
+        let text = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(Refusal { failure: tensors(&differences), text });
+    }
+    if reader.description() != declaration.description.as_deref() || !reader.header().is_canonical()
+    {
+        return Err(denied("the update's file carries more than its tensors"));
+    }
+    let head = header::encode(&declaration.schema, declaration.description.as_deref());
+    let head = head.map_err(|error| refused(error.into()))?;
+    let expected = head.len() as u64 + declaration.schema.data_bytes();
+    let size = std::fs::metadata(path).map_err(|_| denied("the update's file is gone"))?.len();
+    if size != expected {
+        return Err(denied("the update's file has another length than its tensors give"));
+    }
+    reader.check_finite().map_err(refused)?;
+    check_norm(&reader, policy)
+}
+
+/// Takes out of a report what may not leave; tells what was taken.
+pub(crate) fn filter_metrics(
+    report: &mut Option<MetricsReport>,
+    declared: &[String],
+    policy: Policy,
+) -> Vec<Warning> {
+    let Some(measured) = report else { return Vec::new() };
+    if measured.validation_count < policy.minimum_validation_samples {
+        *report = None;
+        return vec![Warning::MetricWithheld];
+    }
+    let before = measured.metrics.len();
+    measured.metrics.retain(|(name, value)| declared.contains(name) && value.is_finite());
+    measured.metrics.truncate(MOST_METRICS);
+    if measured.metrics.len() < before { vec![Warning::MetricNotDeclared] } else { Vec::new() }
+}
+
+fn check_norm(reader: &Reader, policy: Policy) -> Result<(), Refusal> {
+    let Some(limit) = policy.maximum_update_norm else { return Ok(()) };
+    let norm = reader.l2_norm().map_err(refused)?;
+    if norm <= limit {
+        return Ok(());
+    }
+    let detail = Detail::Bound { bound: "update_norm".to_owned(), limit, requested: norm };
+    Err(Refusal {
+        failure: Failure { code: Code::EgressDenied, detail: Some(detail) },
+        text: format!("the update has norm {norm}, at most {limit} may leave"),
+    })
+}
+
+fn tensors(differences: &[parameters::schema::Difference]) -> Failure {
+    let side = |of: fn(&parameters::schema::Difference) -> Option<&TensorSchema>| {
+        differences.iter().filter_map(of).take(MOST_TENSORS).map(tensor_detail).collect()
+    };
+    let detail = Detail::Tensors {
+        expected: side(|difference| difference.expected.as_ref()),
+        found: side(|difference| difference.actual.as_ref()),
+    };
+    Failure { code: Code::EgressDenied, detail: Some(detail) }
+}
+
+/// A tensor as a reply may tell of it.
+pub(crate) fn tensor_detail(tensor: &TensorSchema) -> TensorDetail {
+    TensorDetail {
+        name: tensor.name.clone(),
+        shape: tensor.shape.iter().map(|length| *length as u64).collect(),
+        dtype: tensor.dtype.to_string(),
+    }
+}
+
+fn denied(text: &str) -> Refusal {
+    Refusal { failure: Code::EgressDenied.into(), text: text.to_owned() }
+}
+
+fn refused(error: parameters::Error) -> Refusal {
+    denied(&crate::round_log::chain(&error))
+}
+
+/// Metrics in one report.
+const MOST_METRICS: usize = 32;
+/// Tensors in one detail.
+const MOST_TENSORS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use parameters::{Parameters, Tensor};
+
+    use super::*;
+
+    const OPEN: Policy = Policy { minimum_validation_samples: 10, maximum_update_norm: None };
+
+    fn model(values: [f32; 2]) -> Parameters {
+        let mut model = Parameters::new();
+        model.insert("layers.0.bias", Tensor::from_f32(&[2], &values).unwrap()).unwrap();
+        model
+    }
+
+    fn check(bytes: &[u8], policy: Policy) -> Result<(), Refusal> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("update.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let declaration = Declaration {
+            schema: model([0.0, 0.0]).schema().unwrap(),
+            description: None,
+            metrics: Vec::new(),
+        };
+        check_update(&path, &declaration, policy)
+    }
+
+    #[test]
+    fn exactly_the_declared_tensors_may_leave() {
+        let update = model([1.0, 2.0]);
+        check(&update.to_bytes(None).unwrap(), OPEN).unwrap();
+        let mut more = update.clone();
+        more.insert("layers.1.bias", Tensor::from_f32(&[1], &[0.0]).unwrap()).unwrap();
+        let refusal = check(&more.to_bytes(None).unwrap(), OPEN).unwrap_err();
+        let Some(Detail::Tensors { expected, found }) = refusal.failure.detail else {
+            panic!("the detail names the tensors")
+        };
+        assert!(expected.is_empty());
+        assert_eq!(found[0].name, "layers.1.bias");
+    }
+
+    #[test]
+    fn a_text_a_trailing_byte_and_a_value_that_is_not_finite_stay() {
+        let update = model([1.0, 2.0]);
+        assert!(check(&update.to_bytes(Some("rows of patients")).unwrap(), OPEN).is_err());
+        let mut longer = update.to_bytes(None).unwrap();
+        longer.push(0);
+        assert!(check(&longer, OPEN).is_err());
+        assert!(check(&model([f32::NAN, 0.0]).to_bytes(None).unwrap(), OPEN).is_err());
+    }
+
+    #[test]
+    fn a_norm_above_the_bound_is_refused_with_both_numbers() {
+        let policy = Policy { maximum_update_norm: Some(1.0), ..OPEN };
+        let refusal = check(&model([3.0, 4.0]).to_bytes(None).unwrap(), policy).unwrap_err();
+        assert_eq!(
+            refusal.failure.detail,
+            Some(Detail::Bound { bound: "update_norm".to_owned(), limit: 1.0, requested: 5.0 })
+        );
+    }
+
+    #[test]
+    fn metrics_over_few_rows_and_undeclared_metrics_stay() {
+        let report = |count| {
+            let metrics = vec![("ACCURACY".to_owned(), 0.9), ("AGE_OF_ANNA".to_owned(), 77.0)];
+            Some(MetricsReport { metrics, validation_count: count, sums: None })
+        };
+        let declared = ["ACCURACY".to_owned()];
+        let mut few = report(9);
+        assert_eq!(filter_metrics(&mut few, &declared, OPEN), [Warning::MetricWithheld]);
+        assert_eq!(few, None);
+        let mut enough = report(10);
+        assert_eq!(filter_metrics(&mut enough, &declared, OPEN), [Warning::MetricNotDeclared]);
+        assert_eq!(enough.unwrap().metrics, [("ACCURACY".to_owned(), 0.9)]);
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a node keeps what it has: the layout of its folder.
+
+use std::path::{Path, PathBuf};
+
+use protocol::RoundId;
+
+/// A node's folder; everything a node writes lies below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Names a folder; nothing is looked at yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The commented configuration, `node.toml`.
+    pub fn configuration(&self) -> PathBuf {
+        self.root.join("node.toml")
+    }
+
+    /// Journal, datasets, plans and rounds: `node.sqlite`.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("node.sqlite")
+    }
+
+    /// Verified plans, parameters and updates by digest: `artifacts/`.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    /// What belongs to a running round and to nothing else: `scratch/`.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    /// The scratch folder of one round.
+    pub fn round_scratch(&self, round: RoundId) -> PathBuf {
+        self.scratch().join(round.to_string())
+    }
+
+    /// The node's own logs: `logs/`.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The operator's log of one round.
+    pub fn round_log(&self, round: RoundId) -> PathBuf {
+        self.logs().join("rounds").join(format!("{round}.jsonl"))
+    }
+
+    /// The socket over which commands reach the daemon: `admin.sock`.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("admin.sock")
+    }
+}

@@ -1,0 +1,132 @@
+//! What a node keeps in its database beside the journal: datasets, plans, rounds, and whether it is paused.
+//!
+//! Every function works inside a caller's transaction, so that a round's row changes with its journal or not at all.
+
+pub mod datasets;
+pub mod plans;
+pub mod rounds;
+
+use rusqlite::OptionalExtension;
+use store::database::{Migration, Migrations};
+use store::{Transaction, rusqlite};
+
+/// What is wrong with the registry, or with what is asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No dataset has this name.
+    #[error("dataset \"{name}\" is not registered")]
+    UnknownDataset {
+        /// The name that was given.
+        name: String,
+    },
+    /// A dataset of this name exists.
+    #[error("dataset \"{name}\" is registered already")]
+    DatasetExists {
+        /// The name.
+        name: String,
+    },
+    /// No plan has this digest, or more than one starts with it.
+    #[error("plan \"{digest}\" is not known here")]
+    UnknownPlan {
+        /// What was given.
+        digest: String,
+    },
+    /// The first digits of a digest fit several plans.
+    #[error("plan \"{digest}\" is not unique: {count} plans start so")]
+    AmbiguousPlan {
+        /// What was given.
+        digest: String,
+        /// How many plans fit.
+        count: usize,
+    },
+    /// No round has this id.
+    #[error("round {round} is not known here")]
+    UnknownRound {
+        /// The id.
+        round: String,
+    },
+    /// A row holds something that was never written there.
+    #[error("the node's database holds {what} that cannot be read")]
+    Damaged {
+        /// What.
+        what: &'static str,
+    },
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] store::journal::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] store::database::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Whether the owner has paused the node.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn is_paused(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    let value: Option<String> = transaction
+        .query_row("SELECT value FROM node_settings WHERE key = 'paused'", [], |row| row.get(0))
+        .optional()?;
+    Ok(value.as_deref() == Some("true"))
+}
+
+/// Pauses the node, or lets it go on.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn set_paused(transaction: &Transaction<'_>, paused: bool) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT INTO node_settings (key, value) VALUES ('paused', ?1) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [paused.to_string()],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("what the registry keeps has names for keys")
+}
+
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|_| Error::Damaged { what })
+}
+
+pub(crate) fn column(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The node's own tables, for [`store::Database::open`].
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "node",
+    steps: &[Migration {
+        version: 1,
+        sql: "
+            CREATE TABLE node_settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+            CREATE TABLE node_datasets (
+                dataset_id TEXT PRIMARY KEY,
+                name TEXT NOT NULL UNIQUE,
+                body TEXT NOT NULL
+            );
+            CREATE TABLE node_plans (
+                digest TEXT PRIMARY KEY,
+                body TEXT NOT NULL
+            );
+            CREATE TABLE node_rounds (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                round_id TEXT NOT NULL UNIQUE,
+                body TEXT NOT NULL
+            );
+        ",
+    }],
+};

@@ -1,0 +1,129 @@
+//! The datasets of a node: what the owner said of each, and what its file was when it was added.
+
+use std::path::PathBuf;
+
+use dataset::{Presentation, Registration, summarize};
+use protocol::{DatasetId, DatasetName, DatasetSummary, Timestamp};
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use store::{Transaction, rusqlite};
+
+use super::{Error, from_json, to_json};
+
+/// One registered dataset. It is the owner's own: it holds the path, and no cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Its identifier, made when it was added.
+    pub dataset_id: DatasetId,
+    /// Its name, unique at the node. Seeds are derived from it.
+    pub name: DatasetName,
+    /// What it is tagged with.
+    pub tags: Vec<String>,
+    /// A text for people.
+    pub description: String,
+    /// Where the file lies.
+    pub path: PathBuf,
+    /// What the file was.
+    pub registration: Registration,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// When a changed file was last accepted.
+    pub updated_at: Option<Timestamp>,
+}
+
+impl Dataset {
+    /// What of it others may see.
+    pub fn summary(&self, minimum_rows: u64) -> DatasetSummary {
+        let presentation = Presentation {
+            dataset_id: self.dataset_id,
+            name: self.name.clone(),
+            tags: self.tags.clone(),
+            description: self.description.clone(),
+        };
+        summarize(&self.registration, presentation, minimum_rows)
+    }
+}
+
+/// Adds a dataset.
+///
+/// # Errors
+///
+/// [`Error::DatasetExists`] for a name that is taken.
+pub fn add(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
+    if by_name(transaction, dataset.name.as_str())?.is_some() {
+        return Err(Error::DatasetExists { name: dataset.name.to_string() });
+    }
+    transaction.execute(
+        "INSERT INTO node_datasets (dataset_id, name, body) VALUES (?1, ?2, ?3)",
+        params![dataset.dataset_id.to_string(), dataset.name.as_str(), to_json(dataset)],
+    )?;
+    Ok(())
+}
+
+/// Replaces what is known of a dataset that is there.
+///
+/// # Errors
+///
+/// [`Error::UnknownDataset`] where it is not.
+pub fn replace(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
+    let changed = transaction.execute(
+        "UPDATE node_datasets SET body = ?2 WHERE dataset_id = ?1",
+        params![dataset.dataset_id.to_string(), to_json(dataset)],
+    )?;
+    if changed == 0 {
+        return Err(Error::UnknownDataset { name: dataset.name.to_string() });
+    }
+    Ok(())
+}
+
+/// Forgets a dataset; its file stays.
+///
+/// # Errors
+///
+/// [`Error::UnknownDataset`] where there is none of this name.
+pub fn remove(transaction: &Transaction<'_>, name: &str) -> Result<(), Error> {
+    let changed = transaction.execute("DELETE FROM node_datasets WHERE name = ?1", [name])?;
+    if changed == 0 {
+        return Err(Error::UnknownDataset { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// All datasets, by name.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn all(transaction: &Transaction<'_>) -> Result<Vec<Dataset>, Error> {
+    let mut select = transaction.prepare_cached("SELECT body FROM node_datasets ORDER BY name")?;
+    let rows = select.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|row| from_json("a dataset", &row?)).collect()
+}
+
+/// The dataset of a name.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn by_name(transaction: &Transaction<'_>, name: &str) -> Result<Option<Dataset>, Error> {
+    let body: Option<String> = transaction
+        .query_row("SELECT body FROM node_datasets WHERE name = ?1", [name], |row| row.get(0))
+        .optional()?;
+    body.map(|body| from_json("a dataset", &body)).transpose()
+}
+
+/// The dataset of an identifier.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn by_id(transaction: &Transaction<'_>, id: DatasetId) -> Result<Option<Dataset>, Error> {
+    let body: Option<String> = transaction
+        .query_row(
+            "SELECT body FROM node_datasets WHERE dataset_id = ?1",
+            [id.to_string()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    body.map(|body| from_json("a dataset", &body)).transpose()
+}

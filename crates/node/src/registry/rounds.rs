@@ -1,0 +1,270 @@
+//! The rounds of a node: a row for people beside each journal, changed in the same transaction.
+
+use protocol::{
+    Code, DatasetId, ExperimentId, Mode, ResearcherId, RoundId, Timestamp, TrainReply, TrainRequest,
+};
+use round::{Event, Outcome};
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use store::journal::{self, Journal};
+use store::{Transaction, rusqlite};
+
+use super::{Error, column, from_json, to_json};
+
+/// A round as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundRow {
+    /// The round's id; also the correlation id of its reply.
+    pub round_id: RoundId,
+    /// The experiment.
+    pub experiment_id: ExperimentId,
+    /// The round's number in its experiment.
+    pub round: u32,
+    /// Who asked.
+    pub researcher_id: ResearcherId,
+    /// The dataset.
+    pub dataset_id: DatasetId,
+    /// Train or validate.
+    pub mode: Mode,
+    /// How far it is.
+    pub stage: Stage,
+    /// The attempt that runs or ran last.
+    pub attempt: u32,
+    /// How it ended.
+    pub code: Option<Code>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When this row last changed.
+    pub changed_at: Timestamp,
+}
+
+/// How far a round is, as its journal says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Accepted, waiting for a slot.
+    Queued,
+    /// An attempt runs.
+    Running,
+    /// The update is written and waits to be sent.
+    Exported,
+    /// The reply is written and waits to be acknowledged.
+    Replied,
+    /// The coordinator holds the reply.
+    Delivered,
+    /// The coordinator's round had ended before the reply came.
+    Closed,
+}
+
+/// Writes the acceptance: the first record of the journal and the row.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn accept(
+    transaction: &Transaction<'_>,
+    request: &TrainRequest,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let row = RoundRow {
+        round_id: request.round_id,
+        experiment_id: request.experiment_id,
+        round: request.round,
+        researcher_id: request.researcher_id.clone(),
+        dataset_id: request.dataset_id,
+        mode: request.mode,
+        stage: Stage::Queued,
+        attempt: 0,
+        code: None,
+        accepted_at: now,
+        changed_at: now,
+    };
+    append(
+        transaction,
+        request.round_id,
+        &Event::Accepted { request: Box::new(request.clone()) },
+        now,
+    )?;
+    transaction.execute(
+        "INSERT INTO node_rounds (round_id, body) VALUES (?1, ?2)",
+        params![request.round_id.to_string(), to_json(&row)],
+    )?;
+    Ok(())
+}
+
+/// Writes a record of a round that was accepted, and changes its row accordingly.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn record(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), Error> {
+    append(transaction, id, event, now)?;
+    let Some(mut row) = by_id(transaction, id)? else {
+        return Err(Error::UnknownRound { round: id.to_string() });
+    };
+    row.changed_at = now;
+    row.follow(event);
+    transaction.execute(
+        "UPDATE node_rounds SET body = ?2 WHERE round_id = ?1",
+        params![id.to_string(), to_json(&row)],
+    )?;
+    if matches!(event, Event::Acknowledged | Event::Closed) {
+        Journal::within(transaction).close(&machine(id), now)?;
+    }
+    Ok(())
+}
+
+/// The records of a round, oldest first; none for one that was never accepted.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn records(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+) -> Result<Vec<(Event, Timestamp)>, Error> {
+    let entries = Journal::within(transaction).replay(&machine(id), 1)?;
+    entries.iter().map(|entry| Ok((entry.read()?, entry.at))).collect()
+}
+
+/// The reply of a round, where it has one.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn reply(transaction: &Transaction<'_>, id: RoundId) -> Result<Option<TrainReply>, Error> {
+    let records = records(transaction, id)?;
+    Ok(records.into_iter().find_map(|(event, _)| match event {
+        Event::Replied { reply } => Some(*reply),
+        Event::Accepted { .. }
+        | Event::AttemptStarted { .. }
+        | Event::Answered { .. }
+        | Event::CancelRequested
+        | Event::DeadlinePassed
+        | Event::Connected
+        | Event::RequestedAgain
+        | Event::Acknowledged
+        | Event::Closed => None,
+    }))
+}
+
+/// The rounds that are not delivered yet, in the order in which they were accepted.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn open(transaction: &Transaction<'_>) -> Result<Vec<RoundId>, Error> {
+    let machines = Journal::within(transaction).open_machines(PREFIX)?;
+    machines
+        .iter()
+        .map(|machine| {
+            machine[PREFIX.len()..].parse().map_err(|_| Error::Damaged { what: "a round's id" })
+        })
+        .collect()
+}
+
+/// Forgets the rounds that were delivered before an instant; gives their ids.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Result<Vec<RoundId>, Error> {
+    let journal = Journal::within(transaction);
+    let mut forgotten = Vec::new();
+    for machine in journal.closed_before(PREFIX, before)? {
+        journal.remove(&machine)?;
+        let id = &machine[PREFIX.len()..];
+        transaction.execute("DELETE FROM node_rounds WHERE round_id = ?1", [id])?;
+        forgotten.extend(id.parse::<RoundId>());
+    }
+    Ok(forgotten)
+}
+
+/// The latest rounds, the latest first.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn latest(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<RoundRow>, Error> {
+    let mut select =
+        transaction.prepare_cached("SELECT body FROM node_rounds ORDER BY number DESC LIMIT ?1")?;
+    let rows = select.query_map([column(limit as u64)], |row| row.get::<_, String>(0))?;
+    rows.map(|row| from_json("a round", &row?)).collect()
+}
+
+/// The row of a round.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn by_id(transaction: &Transaction<'_>, id: RoundId) -> Result<Option<RoundRow>, Error> {
+    let body: Option<String> = transaction
+        .query_row("SELECT body FROM node_rounds WHERE round_id = ?1", [id.to_string()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    body.map(|body| from_json("a round", &body)).transpose()
+}
+
+impl RoundRow {
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::AttemptStarted { attempt } => {
+                self.attempt = *attempt;
+                self.stage = Stage::Running;
+            }
+            Event::Answered { outcome: Outcome::Exported { .. }, .. } => {
+                self.stage = Stage::Exported;
+            }
+            Event::Replied { reply } => {
+                self.code = Some(reply.code);
+                self.stage = Stage::Replied;
+            }
+            Event::Acknowledged => self.stage = Stage::Delivered,
+            Event::Closed => self.stage = Stage::Closed,
+            Event::Accepted { .. }
+            | Event::Answered { .. }
+            | Event::CancelRequested
+            | Event::DeadlinePassed
+            | Event::Connected
+            | Event::RequestedAgain => {}
+        }
+    }
+}
+
+fn append(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let entry = journal::Event::new(now, kind(event), event)?;
+    Journal::within(transaction).append(&machine(id), &[entry])?;
+    Ok(())
+}
+
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Accepted { .. } => "accepted",
+        Event::AttemptStarted { .. } => "attempt_started",
+        Event::Answered { .. } => "answered",
+        Event::CancelRequested => "cancel_requested",
+        Event::DeadlinePassed => "deadline_passed",
+        Event::Connected => "connected",
+        Event::RequestedAgain => "requested_again",
+        Event::Replied { .. } => "replied",
+        Event::Acknowledged => "acknowledged",
+        Event::Closed => "closed",
+    }
+}
+
+fn machine(id: RoundId) -> String {
+    format!("{PREFIX}{id}")
+}
+
+const PREFIX: &str = "round/";

@@ -1,0 +1,478 @@
+//! The loop around one round: append the event, commit, handle, perform the actions.
+
+mod bench;
+mod reply;
+mod steps;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::wire::v1;
+use protocol::wire::v1::node_message::Message as ToCoordinator;
+use protocol::{Code, Phase, Timestamp, TrainReply, TrainRequest};
+use round::round::{Note, RestoreError};
+use round::{Action, Event, Export, Outcome, Round, Ticket, Verdict};
+use store::artifact::Pin;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use crate::dispatcher::restored_place;
+use crate::notice::Notice;
+use crate::registry::rounds;
+use crate::round_log::{LogLine, RoundLog, chain};
+use crate::site::Site;
+use crate::slots::Place;
+use crate::stop_flag::StopFlag;
+
+use bench::{Bench, Findings};
+use steps::{Step, Stepped};
+
+/// What a driver is told from outside.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Something has happened to the round.
+    Told(Event),
+    /// The coordinator does not want the result any more.
+    Unwanted,
+    /// The node shuts down: start nothing new, end what is nearly done.
+    WindUp,
+    /// The node's time is over: let go at once.
+    Abandon,
+}
+
+/// Drives one round from its acceptance, or from its journal, to its delivery.
+pub(crate) struct RoundDriver {
+    site: Arc<Site>,
+    request: Arc<TrainRequest>,
+    round: Round,
+    actions: Vec<Action>,
+    inbox: mpsc::Receiver<Message>,
+    events: VecDeque<Event>,
+    steps: JoinSet<Stepped>,
+    running: Option<Running>,
+    stopping: Option<Ticket>,
+    deadline: Option<Timestamp>,
+    place: Arc<Place>,
+    bench: Option<Box<Bench>>,
+    findings: Findings,
+    export: Option<Export>,
+    update_pin: Option<Pin>,
+    reply: Option<TrainReply>,
+    log: RoundLog,
+    mood: Mood,
+}
+
+/// A step that has been started and has not ended.
+struct Running {
+    ticket: Ticket,
+    phase: Phase,
+    abort: AbortHandle,
+    stop: StopFlag,
+    since: std::time::Instant,
+}
+
+/// Whether the round goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// It does.
+    Working,
+    /// It ends its step, if that is soon, and starts no attempt.
+    WindingUp,
+    /// It lets go; the next process goes on from the journal.
+    Leaving,
+}
+
+impl RoundDriver {
+    /// Drives a round that was just accepted.
+    pub(crate) fn new(
+        site: &Arc<Site>,
+        request: TrainRequest,
+        round: Round,
+        actions: Vec<Action>,
+        place: Place,
+    ) -> (Self, mpsc::Sender<Message>) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let log = RoundLog::at(site.folder.round_log(request.round_id));
+        let driver = Self {
+            site: Arc::clone(site),
+            request: Arc::new(request),
+            round,
+            actions,
+            inbox,
+            events: VecDeque::new(),
+            steps: JoinSet::new(),
+            running: None,
+            stopping: None,
+            deadline: None,
+            place: Arc::new(place),
+            bench: None,
+            findings: Findings::default(),
+            export: None,
+            update_pin: None,
+            reply: None,
+            log,
+            mood: Mood::Working,
+        };
+        (driver, sender)
+    }
+
+    /// Drives a round that an earlier process left open.
+    pub(crate) fn restore(
+        site: &Arc<Site>,
+        records: Vec<(Event, Timestamp)>,
+        now: Timestamp,
+    ) -> Result<(Self, mpsc::Sender<Message>), RestoreError> {
+        let (round, actions) = Round::restore(records.iter().cloned(), now)?;
+        let Some((Event::Accepted { request }, _)) = records.first() else {
+            return Err(RestoreError::NotAccepted);
+        };
+        let place = restored_place(site, &round);
+        let (mut driver, sender) = Self::new(site, (**request).clone(), round, actions, place);
+        for (event, _) in records {
+            driver.remember(&event);
+        }
+        Ok((driver, sender))
+    }
+
+    /// Runs until the reply is delivered or the node ends.
+    pub(crate) async fn run(mut self) {
+        let actions = std::mem::take(&mut self.actions);
+        self.perform(actions).await;
+        while !self.round.is_delivered() && self.mood != Mood::Leaving {
+            let Some(event) = self.next_event().await else { continue };
+            self.take(event).await;
+        }
+        self.leave().await;
+    }
+
+    /// Appends the event where it must be, commits, handles it, and performs what follows.
+    async fn take(&mut self, event: Event) {
+        let now = self.site.clock.now();
+        if self.round.records(&event) {
+            self.commit(&event, now).await;
+            if self.mood == Mood::Leaving {
+                return;
+            }
+            self.remember(&event);
+            self.announce(&event);
+        }
+        // The placeholder is never seen: handling an event does not fail.
+        let (round, actions) = self.round.clone().handle(event, now);
+        self.round = round;
+        self.perform(actions).await;
+    }
+
+    /// Writes a record, again and again until it is on the disk: nothing may happen before it is.
+    async fn commit(&mut self, event: &Event, now: Timestamp) {
+        let id = self.request.round_id;
+        loop {
+            let record = event.clone();
+            let written = self
+                .site
+                .database
+                .write(move |transaction| rounds::record(transaction, id, &record, now));
+            match written.await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(round = %id, error = chain(&error), "not recorded"),
+            }
+            match tokio::time::timeout(COMMIT_PAUSE, self.inbox.recv()).await {
+                Ok(Some(Message::Abandon) | None) => {
+                    self.mood = Mood::Leaving;
+                    return;
+                }
+                Ok(Some(Message::Told(told))) => self.events.push_back(told),
+                Ok(Some(Message::Unwanted)) => self.events.push_back(Event::CancelRequested),
+                Ok(Some(Message::WindUp)) => self.mood = Mood::WindingUp,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the next event; nothing where something else happened.
+    async fn next_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        let due = self.deadline.map(|at| self.site.clock.wait_until(at));
+        let deadline = async {
+            match due {
+                Some(due) => due.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = self.inbox.recv() => self.hear(message.unwrap_or(Message::Abandon)),
+            Some(ended) = self.steps.join_next(), if !self.steps.is_empty() => self.ended(ended),
+            () = deadline => {
+                self.deadline = None;
+                Some(Event::DeadlinePassed)
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) -> Option<Event> {
+        match message {
+            Message::Told(event) => Some(event),
+            Message::Unwanted => Some(match self.round {
+                Round::AwaitingAcknowledgement(_) => Event::Closed,
+                _ => Event::CancelRequested,
+            }),
+            Message::WindUp => {
+                // What only waits needs no time.
+                let is_busy = self.running.as_ref().is_some_and(|running| running.is_work());
+                self.mood = if is_busy { Mood::WindingUp } else { Mood::Leaving };
+                None
+            }
+            Message::Abandon => {
+                self.mood = Mood::Leaving;
+                None
+            }
+        }
+    }
+
+    /// Turns the end of a step into its outcome.
+    fn ended(&mut self, ended: Result<Stepped, JoinError>) -> Option<Event> {
+        let running = self.running.take()?;
+        let mut event = match ended {
+            Ok(stepped) => {
+                self.bench = stepped.bench;
+                self.findings = stepped.findings;
+                Event::Answered { ticket: running.ticket, outcome: stepped.outcome }
+            }
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(round = %self.request.round_id, "a step ended by a defect");
+                    self.write_log(running.phase, "the step ended by a defect");
+                }
+                let failure = Code::NodeInternal.into();
+                Event::Answered { ticket: running.ticket, outcome: Outcome::Failed { failure } }
+            }
+        };
+        self.findings.time(running.phase, running.since.elapsed());
+        if let Some(ticket) = self.stopping.take() {
+            event = Event::Answered { ticket, outcome: Outcome::Stopped };
+        }
+        Some(event)
+    }
+
+    /// Keeps what a record says beyond the round's own state.
+    fn remember(&mut self, event: &Event) {
+        match event {
+            Event::Answered { outcome: Outcome::Exported { export }, .. } => {
+                self.update_pin = Some(self.site.carrier.store().pin(&export.update.digest));
+                self.export = Some((**export).clone());
+            }
+            Event::AttemptStarted { .. } => {
+                self.export = None;
+                self.update_pin = None;
+                self.findings = Findings::default();
+            }
+            Event::Replied { reply } => self.reply = Some((**reply).clone()),
+            Event::Accepted { .. }
+            | Event::Answered { .. }
+            | Event::CancelRequested
+            | Event::DeadlinePassed
+            | Event::Connected
+            | Event::RequestedAgain
+            | Event::Acknowledged
+            | Event::Closed => {}
+        }
+    }
+
+    /// Tells the coordinator and the operator of a record.
+    fn announce(&self, event: &Event) {
+        let round_id = self.request.round_id;
+        match event {
+            Event::AttemptStarted { attempt } => {
+                self.site.notify(Notice::RoundStarted { round_id, attempt: *attempt });
+                self.progress("started");
+            }
+            Event::Replied { reply } => {
+                tracing::info!(round = %round_id, code = %reply.code, "a round has ended");
+                self.site.notify(Notice::RoundEnded { round_id, code: reply.code });
+            }
+            Event::CancelRequested => self.write_log(self.round.phase(), "a cancel was asked for"),
+            Event::Accepted { .. }
+            | Event::Answered { .. }
+            | Event::DeadlinePassed
+            | Event::Connected
+            | Event::RequestedAgain
+            | Event::Acknowledged
+            | Event::Closed => {}
+        }
+    }
+
+    fn progress(&self, stage: &str) {
+        self.site.outbox.send(ToCoordinator::RoundProgress(v1::RoundProgress {
+            round_id: self.request.round_id.to_string(),
+            stage: stage.to_owned(),
+            queued_before: 0,
+        }));
+    }
+
+    async fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.perform_one(action).await;
+        }
+    }
+
+    async fn perform_one(&mut self, action: Action) {
+        match action {
+            Action::Perform { ticket, phase } => {
+                pause_at(&self.site, self.request.round_id, phase).await;
+                self.start(ticket, phase, Step::Phase(phase));
+            }
+            Action::AwaitSlot { ticket } => self.start(ticket, Phase::Accept, Step::Slot),
+            Action::RecordAttempt { attempt } => {
+                if self.mood == Mood::Working {
+                    self.events.push_back(Event::AttemptStarted { attempt });
+                } else {
+                    self.mood = Mood::Leaving;
+                }
+            }
+            Action::VerifyExport { ticket, update } => {
+                self.start(ticket, Phase::Export, Step::VerifyExport(update));
+            }
+            // A policy that holds updates comes with the owner's policies; the round waits for it.
+            Action::AwaitRelease { .. } => self.progress("held"),
+            Action::AwaitCoordinator { ticket } => {
+                self.start(ticket, Phase::Upload, Step::Coordinator);
+            }
+            Action::Stop { ticket } => self.stop(ticket),
+            Action::ArmDeadline { at } => self.deadline = Some(at),
+            Action::DisarmDeadline => self.deadline = None,
+            Action::RecordReply { verdict } => self.record_reply(&verdict),
+            Action::SendReply => {
+                pause_at(&self.site, self.request.round_id, Phase::Reply).await;
+                self.send_reply();
+            }
+            Action::Clean => {
+                pause_at(&self.site, self.request.round_id, Phase::Clean).await;
+                self.clean().await;
+            }
+            Action::DiscardUpdate => self.discard_update().await,
+            Action::Note { note } => self.note(note),
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket, phase: Phase, step: Step) {
+        let stop = StopFlag::default();
+        let bench = self.bench.take().unwrap_or_default();
+        let work = steps::Work {
+            site: Arc::clone(&self.site),
+            request: Arc::clone(&self.request),
+            place: Arc::clone(&self.place),
+            ticket,
+            stop: stop.clone(),
+            log: self.log.clone(),
+            export: self.export.clone(),
+            findings: self.findings.clone(),
+        };
+        let abort = self.steps.spawn(steps::perform(work, step, bench));
+        // The clock of the machine measures, and decides nothing.
+        let since = std::time::Instant::now();
+        self.running = Some(Running { ticket, phase, abort, stop, since });
+    }
+
+    /// Ends what runs; the answer comes when it has ended.
+    fn stop(&mut self, ticket: Ticket) {
+        let Some(running) = &self.running else {
+            let outcome = Outcome::Stopped;
+            return self.events.push_back(Event::Answered { ticket, outcome });
+        };
+        running.stop.raise();
+        if !running.is_thread() {
+            running.abort.abort();
+        }
+        self.stopping = Some(ticket);
+    }
+
+    fn record_reply(&mut self, verdict: &Verdict) {
+        let reply = reply::write(
+            &self.request,
+            &self.site.config.name,
+            verdict,
+            self.export.as_ref(),
+            &self.findings,
+        );
+        self.events.push_back(Event::Replied { reply: Box::new(reply) });
+    }
+
+    fn send_reply(&self) {
+        if let Some(reply) = &self.reply {
+            self.site.outbox.send(ToCoordinator::TrainReply(reply.clone().into()));
+        }
+    }
+
+    async fn clean(&mut self) {
+        self.bench = None;
+        self.place.leave();
+        let scratch = self.site.folder.round_scratch(self.request.round_id);
+        if let Err(error) = tokio::fs::remove_dir_all(&scratch).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "a round's scratch folder cannot be deleted");
+            self.write_log(Phase::Clean, &chain(&error));
+        }
+    }
+
+    async fn discard_update(&mut self) {
+        self.update_pin = None;
+        let Some(digest) = self.export.as_ref().map(|export| export.update.digest) else { return };
+        let store = self.site.carrier.store().clone();
+        let deleted = crate::carrier::blocking(move || store.delete(&digest)).await;
+        if let Err(error) = deleted {
+            tracing::debug!(%error, "an update stays");
+        }
+    }
+
+    fn note(&self, note: Note) {
+        tracing::debug!(round = %self.request.round_id, ?note, "an event changed nothing");
+    }
+
+    fn write_log(&self, phase: Phase, text: &str) {
+        self.log.write(&LogLine {
+            at: self.site.clock.now(),
+            attempt: self.round.attempt(),
+            phase,
+            text: text.to_owned(),
+        });
+    }
+
+    /// Lets go of everything that runs.
+    async fn leave(&mut self) {
+        if let Some(running) = &self.running {
+            running.stop.raise();
+            running.abort.abort();
+        }
+        while self.steps.join_next().await.is_some() {}
+        self.bench = None;
+    }
+}
+
+impl Running {
+    /// Whether the step does something, rather than wait for somebody.
+    fn is_work(&self) -> bool {
+        self.phase > Phase::Accept && self.phase != Phase::Upload
+    }
+
+    /// Whether the step runs on a thread, which can be asked and not be killed.
+    fn is_thread(&self) -> bool {
+        (Phase::Instantiate..=Phase::Egress).contains(&self.phase)
+    }
+}
+
+/// Stands still for ever where a test wants to end the process.
+async fn pause_at(site: &Site, round_id: protocol::RoundId, phase: Phase) {
+    if site.config.pause_at == Some(phase) {
+        tracing::warn!(round = %round_id, %phase, "standing still, as configured");
+        site.notify(Notice::Paused { round_id, phase });
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Messages that may wait for a driver that commits.
+const INBOX: usize = 64;
+/// How long after a failed commit the next is tried.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);

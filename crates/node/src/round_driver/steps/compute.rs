@@ -1,0 +1,264 @@
+//! Phases 6 to 13: the runtime's work, on a thread where it may block.
+
+mod monitor;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parameters::Reader;
+use protocol::{Code, MetricsReport, Phase, Warning};
+use round::{Export, Failure, Outcome};
+use runtime::{Assignment, DataGrant, NativeRuntime, Runtime, Validated};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+use store::Durability;
+use training_plan::{Bundle, Plan};
+
+use super::super::bench::{Bench, Findings, Session};
+use super::{Fault, Work, judge};
+use crate::carrier::blocking;
+use crate::egress::Declaration;
+use crate::registry::datasets::Dataset;
+use crate::round_log::chain;
+use monitor::ScalarMonitor;
+
+/// Performs one of the runtime's phases.
+pub(super) async fn perform(
+    work: &mut Work,
+    phase: Phase,
+    bench: &mut Box<Bench>,
+) -> Result<Outcome, Fault> {
+    let dataset = match phase {
+        Phase::Instantiate => Some(judge::dataset(work).await?),
+        _ => None,
+    };
+    let mut thread = Thread { work: work.clone(), bench: std::mem::take(bench) };
+    let (thread, outcome) = blocking(move || {
+        let outcome = thread.perform(phase, dataset);
+        (thread, outcome)
+    })
+    .await;
+    *bench = thread.bench;
+    work.findings = thread.work.findings;
+    outcome
+}
+
+/// What the thread works with.
+struct Thread {
+    work: Work,
+    bench: Box<Bench>,
+}
+
+impl Thread {
+    fn perform(&mut self, phase: Phase, dataset: Option<Dataset>) -> Result<Outcome, Fault> {
+        match (phase, dataset) {
+            (Phase::Instantiate, Some(dataset)) => self.instantiate(dataset),
+            (Phase::Initialise, _) => self.initialise(),
+            (Phase::Load, _) => self.load(),
+            (Phase::Data, _) => self.open_data(),
+            (Phase::ValidateBefore, _) => self.validate(Validated::Global),
+            (Phase::Train, _) => self.train(),
+            (Phase::ValidateAfter, _) => self.validate(Validated::Local),
+            (Phase::Export, _) => self.export(),
+            _ => Err(Fault::defect("the phase is not the runtime's")),
+        }
+    }
+
+    fn instantiate(&mut self, dataset: Dataset) -> Result<Outcome, Fault> {
+        let request = &self.work.request;
+        let plan = self.bench.plan.as_ref().ok_or_else(|| missing("the plan"))?;
+        let bytes = std::fs::read(&plan.path)
+            .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
+        let refused =
+            |error: &dyn std::error::Error| Fault::new(Code::PlanNotLoadable, chain(error));
+        let bundle = Bundle::parse(&bytes).map_err(|error| refused(&error))?;
+        let declared = Plan::parse(&bundle).map_err(|error| refused(&error))?;
+        let names = declared.metrics().names().iter();
+        self.work.findings.declared_metrics =
+            names.map(|metric| metric.name().to_owned()).collect();
+        let assignment = Assignment {
+            mode: request.mode,
+            seed: request.seed,
+            round: request.round,
+            node: self.work.site.config.name.clone(),
+            dataset: dataset.name.clone(),
+            dataset_digest: dataset.registration.digest,
+            columns: request.columns.clone(),
+            memory_limit: self.work.site.config.memory_limit,
+        };
+        let instance = NativeRuntime.instantiate(&bundle, assignment)?;
+        self.bench.session = Some(Session { instance, dataset });
+        Ok(Outcome::Instantiated)
+    }
+
+    fn initialise(&mut self) -> Result<Outcome, Fault> {
+        let arguments = self.bench.arguments.clone().ok_or_else(|| missing("the arguments"))?;
+        let request = Arc::clone(&self.work.request);
+        self.session()?.instance.initialise(&request.model_args, &arguments)?;
+        Ok(Outcome::Initialised)
+    }
+
+    fn load(&mut self) -> Result<Outcome, Fault> {
+        let parameters = self.bench.parameters.as_ref().ok_or_else(|| missing("the parameters"))?;
+        let path = parameters.path.clone();
+        self.session()?.instance.load(&path)?;
+        Ok(Outcome::ParametersLoaded)
+    }
+
+    fn open_data(&mut self) -> Result<Outcome, Fault> {
+        let minimum_samples = self.work.site.config.minimum_samples;
+        let Session { instance, dataset } = self.session()?;
+        let grant = DataGrant {
+            path: &dataset.path,
+            registration: &dataset.registration,
+            excluded_rows: &[],
+            minimum_samples,
+        };
+        let summary = instance.open_data(&grant)?;
+        self.work.findings.sample_count = summary.train;
+        self.warn(&summary.warnings);
+        Ok(Outcome::DataOpened {
+            training_rows: summary.train,
+            validation_rows: summary.validation,
+            warnings: summary.warnings,
+        })
+    }
+
+    /// Only an interruption or a limit ends the round here; a metric that cannot be computed is a warning.
+    fn validate(&mut self, validated: Validated) -> Result<Outcome, Fault> {
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let outcome = self.session()?.instance.validate(validated, &mut monitor);
+        self.bench.scalars = monitor.count();
+        let (report, warnings) = match outcome {
+            Ok(outcome) => (outcome.report, outcome.warnings),
+            Err(failure) if is_soft(failure.code) => {
+                let phase = match validated {
+                    Validated::Global => Phase::ValidateBefore,
+                    Validated::Local => Phase::ValidateAfter,
+                };
+                self.work.write_log(phase, &failure.local);
+                (None, vec![Warning::MetricFailed])
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        self.keep(validated, report);
+        self.warn(&warnings);
+        Ok(Outcome::Validated { warnings })
+    }
+
+    fn keep(&mut self, validated: Validated, report: Option<MetricsReport>) {
+        match validated {
+            Validated::Global => self.work.findings.metrics_before = report,
+            Validated::Local => self.work.findings.metrics_after = report,
+        }
+    }
+
+    fn train(&mut self) -> Result<Outcome, Fault> {
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        // Both clocks measure; neither decides anything.
+        let (wall, processor) = (Instant::now(), processor_time());
+        let trained = self.session()?.instance.train(&mut monitor);
+        let timing = &mut self.work.findings.timing;
+        timing.rtime_training = wall.elapsed().as_secs_f64();
+        timing.ptime_training = (processor_time() - processor).max(0.0);
+        self.bench.scalars = monitor.count();
+        let summary = trained?;
+        self.work.findings.sample_count = summary.sample_count;
+        self.work.findings.optimizer_args = summary.optimizer_args;
+        Ok(Outcome::Trained)
+    }
+
+    fn export(&mut self) -> Result<Outcome, Fault> {
+        let scratch = self.work.site.folder.round_scratch(self.work.request.round_id);
+        let failed =
+            |error: &dyn std::error::Error| Fault::new(Code::PlanExportFailed, chain(error));
+        std::fs::create_dir_all(&scratch).map_err(|error| failed(&error))?;
+        let path = scratch.join("update.safetensors");
+        let summary = self.session()?.instance.export(&path)?;
+        // Read before the file moves into the store, where it could not be told from the received one.
+        let declared = self.declaration()?;
+        let store = self.work.site.carrier.store();
+        let update = store.adopt(&path, Durability::Process).map_err(|error| failed(&error))?;
+        if update.digest != summary.digest {
+            return Err(Fault::new(
+                Code::PlanExportFailed,
+                "the file changed after it was written",
+            ));
+        }
+        // A later attempt writes the same bytes; the driver pins them with the record.
+        let export = self.record(update, declared);
+        Ok(Outcome::Exported { export: Box::new(export) })
+    }
+
+    /// The export record: everything that the reply will need.
+    fn record(&self, update: protocol::ArtifactReference, declared: Value) -> Export {
+        let findings: &Findings = &self.work.findings;
+        let mut warnings = findings.warnings.clone();
+        if self.bench.scalars.dropped > 0 {
+            warnings.push(Warning::ScalarsDropped);
+        }
+        Export {
+            update,
+            declared,
+            sample_count: findings.sample_count,
+            metrics_before: findings.metrics_before.clone(),
+            metrics_after: findings.metrics_after.clone(),
+            optimizer_args: findings.optimizer_args.clone(),
+            timing: findings.timing.clone(),
+            warnings,
+        }
+    }
+
+    /// An update has the tensors of the parameters that were received: loading them has shown that the plan's are the same.
+    fn declaration(&self) -> Result<Value, Fault> {
+        let parameters = self.bench.parameters.as_ref().ok_or_else(|| missing("the parameters"))?;
+        let declaration = declare(&parameters.path, &self.work.findings.declared_metrics)?;
+        serde_json::to_value(declaration)
+            .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))
+    }
+
+    fn session(&mut self) -> Result<&mut Session, Fault> {
+        self.bench.session.as_mut().ok_or_else(|| missing("the runtime"))
+    }
+
+    fn warn(&mut self, warnings: &[Warning]) {
+        self.work.findings.warnings.extend_from_slice(warnings);
+    }
+}
+
+impl From<runtime::Failure> for Fault {
+    fn from(failure: runtime::Failure) -> Self {
+        Self::new(Failure { code: failure.code, detail: failure.detail }, failure.local)
+    }
+}
+
+fn declare(parameters: &Path, metrics: &[String]) -> Result<Declaration, Fault> {
+    let reader =
+        Reader::open(parameters).map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
+    Ok(Declaration {
+        schema: reader.schema().clone(),
+        description: reader.description().map(str::to_owned),
+        metrics: metrics.to_vec(),
+    })
+}
+
+fn missing(what: &str) -> Fault {
+    Fault::defect(&format!("{what} should be there by now"))
+}
+
+/// Whether a validation that ends so leaves the round going on.
+fn is_soft(code: Code) -> bool {
+    let hard = [Code::Cancelled, Code::DeadlineExceeded];
+    !hard.contains(&code) && !round::round::limit_codes().contains(&code)
+}
+
+/// This thread's processor time in seconds.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    std::time::Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+    .as_secs_f64()
+}

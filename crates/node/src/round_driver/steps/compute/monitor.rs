@@ -1,0 +1,86 @@
+//! Sends what is measured while a plan works, within the node's bounds, and never holds the work up.
+
+use std::sync::Arc;
+
+use protocol::Scalar;
+use runtime::{Interruption, Measurement, Monitor, Stage};
+
+use super::super::super::bench::ScalarCount;
+use super::super::Work;
+use crate::site::Site;
+use crate::stop_flag::StopFlag;
+
+/// Turns measurements into scalars, and a raised flag into an interruption.
+pub(super) struct ScalarMonitor {
+    site: Arc<Site>,
+    stop: StopFlag,
+    round_id: protocol::RoundId,
+    attempt: u32,
+    declared: Vec<String>,
+    count: ScalarCount,
+}
+
+impl ScalarMonitor {
+    pub(super) fn new(work: &Work, count: ScalarCount) -> Self {
+        Self {
+            site: Arc::clone(&work.site),
+            stop: work.stop.clone(),
+            round_id: work.request.round_id,
+            attempt: work.ticket.attempt,
+            declared: work.findings.declared_metrics.clone(),
+            count,
+        }
+    }
+
+    pub(super) fn count(&self) -> ScalarCount {
+        self.count
+    }
+
+    fn may_leave(&self, name: &str, value: f64) -> bool {
+        let is_loss = name.eq_ignore_ascii_case(LOSS);
+        value.is_finite() && (is_loss || self.declared.iter().any(|declared| declared == name))
+    }
+}
+
+impl Monitor for ScalarMonitor {
+    fn measured(&mut self, measurement: Measurement) {
+        self.count.sequence += 1;
+        if self.count.sent >= self.site.config.scalars_per_round {
+            self.count.dropped += 1;
+            return;
+        }
+        let Measurement { stage, mut metrics, .. } = measurement;
+        metrics.retain(|(name, value)| self.may_leave(name, *value));
+        if metrics.is_empty() {
+            return;
+        }
+        self.count.sent += 1;
+        let (train, epoch) = match stage {
+            Stage::Training { epoch } => (true, Some(epoch)),
+            Stage::ValidatingGlobal | Stage::ValidatingLocal => (false, None),
+        };
+        self.site.outbox.send_scalar(Scalar {
+            round_id: self.round_id,
+            attempt: self.attempt,
+            sequence: self.count.sequence,
+            train,
+            test: !train,
+            test_on_local_updates: stage == Stage::ValidatingLocal,
+            test_on_global_updates: stage == Stage::ValidatingGlobal,
+            metrics,
+            epoch,
+            iteration: measurement.iteration,
+            total_samples: measurement.total_samples,
+            batch_samples: measurement.batch_samples,
+            num_batches: measurement.num_batches,
+            num_samples_trained: measurement.num_samples_trained,
+        });
+    }
+
+    fn interruption(&mut self) -> Option<Interruption> {
+        self.stop.is_raised().then_some(Interruption::Cancelled)
+    }
+}
+
+/// The one value that every plan measures while it trains.
+const LOSS: &str = "loss";

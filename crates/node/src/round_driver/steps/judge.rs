@@ -1,0 +1,129 @@
+//! Phases 1, 2, 4 and 14: what the node decides without running the plan.
+
+use protocol::{ArtifactReference, Code, Phase};
+use round::{Failure, Outcome, Validation};
+use serde_json::Value;
+use training_plan::arguments::TrainingArguments;
+
+use super::super::bench::Bench;
+use super::{Fault, Work};
+use crate::approval;
+use crate::carrier::blocking;
+use crate::egress::{self, Declaration};
+use crate::registry::plans::{Decision, KnownPlan};
+use crate::registry::{self, datasets};
+use crate::round_log::chain;
+
+/// Phase 1: whether the dataset is one of the node's.
+pub(super) async fn look_up_dataset(work: &Work) -> Result<Outcome, Fault> {
+    dataset(work).await?;
+    Ok(Outcome::DatasetFound)
+}
+
+/// The dataset that the request names.
+pub(super) async fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
+    let id = work.request.dataset_id;
+    let found = work.site.database.read(move |transaction| datasets::by_id(transaction, id)).await;
+    let found =
+        found.map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
+    found.ok_or_else(|| Fault::new(Code::DataUnknown, format!("dataset {id} is not registered")))
+}
+
+/// Phase 2: parses the training arguments.
+pub(super) fn parse_arguments(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
+    let given = Value::Object(work.request.training_args.clone());
+    let arguments = TrainingArguments::parse(&given).map_err(|error| {
+        let failure = Failure { code: Code::ArgumentsInvalid, detail: Some(error.detail()) };
+        Fault::new(failure, error.to_string())
+    })?;
+    let wanted = |is_on| if is_on { Validation::Wanted } else { Validation::Skipped };
+    let mut warnings = arguments.warnings();
+    let choice =
+        work.site.config.devices.choose(arguments.training().use_gpu, crate::devices::USABLE_GPUS);
+    if work.site.config.devices.gpu_only && choice.device == crate::devices::Device::Processor {
+        tracing::error!(
+            "the node runs every round on its GPU, and there is none: using the processor"
+        );
+    }
+    warnings.extend(choice.warnings);
+    work.findings.warnings.clone_from(&warnings);
+    let outcome = Outcome::ArgumentsParsed {
+        before: wanted(arguments.validation().on_global_updates),
+        after: wanted(arguments.validation().on_local_updates),
+        warnings,
+    };
+    bench.arguments = Some(arguments);
+    Ok(outcome)
+}
+
+/// Phase 4: the owner's word on the plan; a plan that is new is listed for a decision.
+pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
+    let request = &work.request;
+    let asked = KnownPlan {
+        plan: request.plan.clone(),
+        runtime: request.runtime,
+        decision: Decision::Pending,
+        researcher_id: Some(request.researcher_id.clone()),
+        experiment_id: Some(request.experiment_id),
+        experiment_name: String::new(),
+        seen_at: work.site.clock.now(),
+        decided_at: None,
+        note: String::new(),
+    };
+    match approval::judge(&work.site, asked).await {
+        Code::Ok => Ok(Outcome::PlanApproved),
+        code => Err(Fault::new(code, format!("plan {}: {code}", request.plan.digest))),
+    }
+}
+
+/// Phase 14: what may leave, the update from its file.
+pub(super) async fn egress(work: &mut Work) -> Result<Outcome, Fault> {
+    let policy = work.site.egress_policy();
+    let declared = match work.export.clone() {
+        None => None,
+        Some(export) => {
+            work.findings.metrics_before = export.metrics_before;
+            work.findings.metrics_after = export.metrics_after;
+            let declaration: Declaration = serde_json::from_value(export.declared)
+                .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
+            check_update(work, export.update, declaration.clone()).await?;
+            Some(declaration.metrics)
+        }
+    };
+    let findings = &mut work.findings;
+    let mut warnings = Vec::new();
+    for report in [&mut findings.metrics_before, &mut findings.metrics_after] {
+        let declared = declared.as_ref().unwrap_or(&findings.declared_metrics);
+        warnings.extend(egress::filter_metrics(report, declared, policy));
+    }
+    Ok(Outcome::EgressAllowed { warnings })
+}
+
+async fn check_update(
+    work: &Work,
+    update: ArtifactReference,
+    declaration: Declaration,
+) -> Result<(), Fault> {
+    let policy = work.site.egress_policy();
+    let store = work.site.carrier.store().clone();
+    let judged = blocking(move || match store.open_verified(&update.digest) {
+        Ok(artifact) => egress::check_update(&artifact.path, &declaration, policy)
+            .map_err(|refusal| Fault::new(refusal.failure, refusal.text)),
+        Err(error) => Err(Fault::new(Code::NodeInternal, chain(&error))),
+    });
+    judged.await
+}
+
+/// After a restart: whether the exported file is there and has its digest.
+pub(super) async fn verify_export(work: &Work, update: &ArtifactReference) -> Outcome {
+    let (store, update) = (work.site.carrier.store().clone(), update.clone());
+    let found = blocking(move || {
+        store.open_verified(&update.digest).is_ok_and(|artifact| artifact.size == update.size)
+    });
+    if found.await {
+        Outcome::ExportIntact
+    } else {
+        work.write_log(Phase::Export, "the exported file is missing or damaged");
+        Outcome::ExportLost
+    }
+}
