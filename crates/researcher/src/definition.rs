@@ -47,7 +47,7 @@ impl Definition {
     /// A file cannot be read, or breaks a rule, which the error names with line and key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = read_text(path)?;
-        let name = path.file_name().unwrap_or_else(|| path.as_os_str());
+        let name = path.file_name().unwrap_or(path.as_os_str());
         let experiment = Experiment::parse(&name.to_string_lossy(), &text)?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let plan_path = folder.join(&experiment.plan);

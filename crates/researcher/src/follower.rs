@@ -73,19 +73,13 @@ impl Follower {
                     self.has_ended = event.is_last();
                     return Ok(Some(event));
                 }
-                Ok(None) => {
+                Ok(None) if self.is_over().await => {
                     self.has_ended = true;
                     return Ok(None);
                 }
-                Err(status) => {
-                    self.stream = None;
-                    attempt += 1;
-                    if refusal::code(&status).is_some() || attempt > self.patience.attempts {
-                        return Err(status.into());
-                    }
-                    tracing::debug!(%status, attempt, "following again");
-                    tokio::time::sleep(self.delay(attempt)).await;
-                }
+                // The coordinator shuts down, and is expected back.
+                Ok(None) => self.pause(&mut attempt, Status::unavailable(ENDED)).await?,
+                Err(status) => self.pause(&mut attempt, status).await?,
             }
         }
     }
@@ -105,10 +99,32 @@ impl Follower {
         stream.message().await
     }
 
+    /// Asks whether the experiment has ended; whoever knows all its events is told none.
+    async fn is_over(&mut self) -> bool {
+        let request = v1::ShowExperimentRequest { experiment_id: self.experiment.to_string() };
+        let answer = self.service.show_experiment(request).await;
+        let summary = answer.ok().and_then(|answer| answer.into_inner().summary);
+        summary.is_some_and(|summary| LAST_STATES.contains(&summary.state.as_str()))
+    }
+
+    /// Waits before the line is taken up again, or gives up.
+    async fn pause(&mut self, attempt: &mut u32, status: Status) -> Result<(), Error> {
+        self.stream = None;
+        *attempt += 1;
+        if refusal::code(&status).is_some() || *attempt > self.patience.attempts {
+            return Err(status.into());
+        }
+        tracing::debug!(%status, attempt, "following again");
+        tokio::time::sleep(self.delay(*attempt)).await;
+        Ok(())
+    }
+
     fn delay(&self, attempt: u32) -> Duration {
         let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
         self.patience.delay.saturating_mul(doubled).min(LONGEST_DELAY)
     }
 }
 
+const ENDED: &str = "the coordinator ended the stream";
+const LAST_STATES: [&str; 3] = ["completed", "cancelled", "failed"];
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
