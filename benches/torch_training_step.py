@@ -25,8 +25,12 @@ def cases(nn, torch):
         )
         return model, 784, 10, nn.CrossEntropyLoss()
 
-    sgd = lambda parameters: torch.optim.SGD(parameters, lr=0.01)
-    adam = lambda parameters: torch.optim.Adam(parameters, lr=0.001)
+    def sgd(parameters):
+        return torch.optim.SGD(parameters, lr=0.01)
+
+    def adam(parameters):
+        return torch.optim.Adam(parameters, lr=0.001)
+
     return [
         ("logistic 30-1, SGD", logistic, sgd),
         ("logistic 30-1, Adam", logistic, adam),

@@ -102,28 +102,31 @@ impl Model {
     /// [`description::Error::Shape`] names the layer and the rule that its input breaks,
     /// [`description::Error::Model`] a rule of the whole.
     pub fn new(description: &ModelDescription) -> Result<Self, description::Error> {
-        check_size(description.inputs)?;
-        let mut model = Self {
+        let fitting = Fitting::new(description)?;
+        let store = |(index, described): (usize, _)| Stored::new(index, described);
+        Ok(Self {
             inputs: description.inputs,
-            outputs: 0,
+            outputs: fitting.outputs,
             initialisation: description.initialisation,
-            layers: Vec::new(),
-            parameters: Vec::new(),
-            footprint: description.inputs,
-        };
-        let mut shape = vec![description.inputs];
-        for (index, described) in description.layers.iter().enumerate() {
-            let refuse = |rule| description::Error::Shape { index, layer: described.name(), rule };
-            let layer = described.layer();
-            let output = layer.output(&shape).map_err(refuse)?;
-            model.place(index, layer, &shape)?;
-            shape = output;
-        }
-        model.outputs = volume(&shape);
-        if model.parameters.is_empty() {
-            return Err(refused("has no layer with parameters"));
-        }
-        Ok(model)
+            layers: fitting.layers,
+            parameters: fitting.parameters.into_iter().map(store).collect(),
+            footprint: fitting.footprint,
+        })
+    }
+
+    /// Estimates what [`Model::estimate_memory`] would say of the model, without making it: a
+    /// description from elsewhere can be refused before it takes the memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::new`].
+    pub fn estimate_memory_of(
+        description: &ModelDescription,
+        rows: usize,
+    ) -> Result<u64, description::Error> {
+        let fitting = Fitting::new(description)?;
+        let sizes = fitting.parameters.iter().map(|(_, described)| volume(&described.shape) as u64);
+        Ok(step_bytes(sizes.fold(0, u64::saturating_add), fitting.footprint, rows))
     }
 
     /// Features of one row.
@@ -209,9 +212,7 @@ impl Model {
     ///
     /// [`Optimizer::state_bytes`](crate::Optimizer::state_bytes) comes on top.
     pub fn estimate_memory(&self, rows: usize) -> u64 {
-        let numbers = self.size() as u64 * 2;
-        let tape = (self.footprint as u64).saturating_mul(rows as u64);
-        numbers.saturating_add(tape).saturating_mul(size_of::<f32>() as u64)
+        step_bytes(self.size() as u64, self.footprint, rows)
     }
 
     /// Count of all numbers in all parameters.
@@ -245,6 +246,41 @@ impl Model {
     pub(crate) fn parameter_name(&self, position: usize) -> &str {
         &self.parameters[position].name
     }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = self.layers.iter().map(|fitted| &fitted.layer);
+        formatter.debug_list().entries(layers).finish()
+    }
+}
+
+/// A model without its numbers.
+struct Fitting {
+    outputs: usize,
+    layers: Vec<FittedLayer>,
+    parameters: Vec<(usize, ParameterDescription)>,
+    footprint: usize,
+}
+
+impl Fitting {
+    fn new(description: &ModelDescription) -> Result<Self, description::Error> {
+        check_size(description.inputs)?;
+        let mut shape = vec![description.inputs];
+        let (layers, parameters) = (Vec::new(), Vec::new());
+        let mut fitting = Self { outputs: 0, layers, parameters, footprint: description.inputs };
+        for (index, described) in description.layers.iter().enumerate() {
+            let refuse = |rule| description::Error::Shape { index, layer: described.name(), rule };
+            let output = described.layer().output(&shape).map_err(refuse)?;
+            fitting.place(index, described.layer(), &shape)?;
+            shape = output;
+        }
+        fitting.outputs = volume(&shape);
+        if fitting.parameters.is_empty() {
+            return Err(refused("has no layer with parameters"));
+        }
+        Ok(fitting)
+    }
 
     fn place(
         &mut self,
@@ -255,7 +291,7 @@ impl Model {
         let first = self.parameters.len();
         for described in layer.parameters(input) {
             check_size(described.shape.iter().fold(1, |all, one| all.saturating_mul(*one)))?;
-            self.parameters.push(Stored::new(index, described));
+            self.parameters.push((index, described));
         }
         self.footprint = self.footprint.saturating_add(layer.footprint(input));
         self.layers.push(FittedLayer {
@@ -263,13 +299,6 @@ impl Model {
             parameters: first..self.parameters.len(),
         });
         Ok(())
-    }
-}
-
-impl fmt::Debug for Model {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let layers = self.layers.iter().map(|fitted| &fitted.layer);
-        formatter.debug_list().entries(layers).finish()
     }
 }
 
@@ -329,6 +358,12 @@ fn draw(
             Generator::new(seed(), 0).fill_normal(values, (2.0 / inputs).sqrt());
         }
     }
+}
+
+/// Parameters and their gradients, and what lives of each row.
+fn step_bytes(size: u64, footprint: usize, rows: usize) -> u64 {
+    let tape = (footprint as u64).saturating_mul(rows as u64);
+    size.saturating_mul(2).saturating_add(tape).saturating_mul(size_of::<f32>() as u64)
 }
 
 fn check_size(size: usize) -> Result<(), description::Error> {

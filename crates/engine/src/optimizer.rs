@@ -1,7 +1,7 @@
 //! Optimizers: the table, what each method must say of itself, and the state between steps.
 //!
 //! The formulas are those of PyTorch's `torch.optim` (documentation of release 2.5), each stated at
-//! its method. A new optimizer is one file below `optimizer/` and one line in [`KINDS`].
+//! its method. A new optimizer is one file below `optimizer/` and one line in `KINDS`.
 
 mod adagrad;
 mod adam;

@@ -237,6 +237,16 @@ fn memory_grows_with_rows_and_never_overflows() {
     assert!(model.estimate_memory(1) >= 2 * parameters);
     assert!(model.estimate_memory(64) > model.estimate_memory(32));
     assert_eq!(model.estimate_memory(usize::MAX), u64::MAX);
+    assert_eq!(Model::estimate_memory_of(&description, 64), Ok(model.estimate_memory(64)));
+}
+
+#[test]
+fn memory_of_a_description_is_known_before_it_is_taken() {
+    // Two tensors of 4 GB and their gradients, from a description of a few bytes.
+    let wide = json!({ "dense": { "units": 1_000_000_000, "bias": false } });
+    let description = describe(1, "zeros", json!([wide, { "dense": { "units": 1 } }]));
+    let estimate = Model::estimate_memory_of(&description, 1).unwrap();
+    assert!(estimate > 16_000_000_000, "{estimate}");
 }
 
 #[test]

@@ -51,6 +51,6 @@ impl Layer for Dense {
 
     fn footprint(&self, input: &[usize]) -> usize {
         // The product, the sum, and a gradient of the output and of the input.
-        3 * self.units + volume(input)
+        self.units.saturating_mul(3).saturating_add(volume(input))
     }
 }

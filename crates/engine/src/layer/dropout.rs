@@ -34,6 +34,6 @@ impl Layer for Dropout {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        3 * volume(input)
+        volume(input).saturating_mul(3)
     }
 }

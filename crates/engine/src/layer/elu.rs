@@ -28,6 +28,6 @@ impl Layer for Elu {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        8 * volume(input)
+        volume(input).saturating_mul(8)
     }
 }

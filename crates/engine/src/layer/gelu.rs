@@ -14,6 +14,6 @@ impl Layer for Gelu {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        3 * volume(input)
+        volume(input).saturating_mul(3)
     }
 }

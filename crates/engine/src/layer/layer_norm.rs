@@ -51,6 +51,6 @@ impl Layer for LayerNorm {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        10 * volume(input)
+        volume(input).saturating_mul(10)
     }
 }

@@ -24,6 +24,6 @@ impl Layer for LeakyRelu {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        5 * volume(input)
+        volume(input).saturating_mul(5)
     }
 }

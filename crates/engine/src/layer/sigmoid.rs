@@ -14,6 +14,6 @@ impl Layer for Sigmoid {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        2 * volume(input)
+        volume(input).saturating_mul(2)
     }
 }

@@ -15,6 +15,6 @@ impl Layer for Silu {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        5 * volume(input)
+        volume(input).saturating_mul(5)
     }
 }

@@ -14,6 +14,6 @@ impl Layer for Softplus {
     }
 
     fn footprint(&self, input: &[usize]) -> usize {
-        5 * volume(input)
+        volume(input).saturating_mul(5)
     }
 }
