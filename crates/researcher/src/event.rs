@@ -1,9 +1,13 @@
 //! What happens to an experiment, as it is told to whoever follows.
 
+mod values;
+
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Code, DatasetName, NodeId, Timestamp};
+use protocol::{ArtifactReference, Code, DatasetName, Digest, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use values::{RoundValues, ScalarValues, SiteValues};
 
 /// One event of an experiment.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +32,17 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Occurrence {
+    /// The coordinator has the experiment.
+    Submitted {
+        /// Its name.
+        name: String,
+        /// How many rounds it has.
+        rounds: u32,
+        /// Its seed.
+        seed: u64,
+        /// Its plan.
+        plan: Digest,
+    },
     /// Too few matching nodes are connected.
     WaitingForNodes {
         /// The matching nodes that are connected.
@@ -58,6 +73,42 @@ pub enum Occurrence {
         /// The sites that were asked.
         sites: Vec<EventSite>,
     },
+    /// A site has a request and waits for a free slot.
+    Queued {
+        /// The site.
+        site: EventSite,
+        /// The round, from 1.
+        round: u32,
+        /// How many rounds its node runs or has queued before this one.
+        queued_before: u32,
+    },
+    /// A site works on its round.
+    Started {
+        /// The site.
+        site: EventSite,
+        /// The round, from 1.
+        round: u32,
+    },
+    /// A site's owner holds its update back.
+    Held {
+        /// The site.
+        site: EventSite,
+        /// The round, from 1.
+        round: u32,
+    },
+    /// A site's owner has released its update.
+    Released {
+        /// The site.
+        site: EventSite,
+        /// The round, from 1.
+        round: u32,
+    },
+    /// A value measured while a site trains or validates.
+    Scalar(ScalarValues),
+    /// The sites have measured the model of an earlier round.
+    Measured(RoundValues),
+    /// A round has its model.
+    RoundFinished(RoundValues),
     /// A site's reply came.
     Reply {
         /// The site.
@@ -202,6 +253,34 @@ mod tests {
         assert!(event("cancelled", &json!({})).is_last());
         assert_eq!(reply.to_json()["event"], "reply");
         assert_eq!(reply.to_json()["new_field"], true);
+    }
+
+    #[test]
+    fn measured_values_are_understood() {
+        let fields = json!({
+            "round": 2, "loss": null, "model": null,
+            "metrics": [{"name": "ACCURACY", "value": 0.9, "made_by": "pooled"}],
+            "sites": [{
+                "site": {"node": "north", "dataset": "table"}, "code": "ok", "used": true,
+                "sample_count": 9, "loss": 0.4, "metrics": {"ACCURACY": 0.8},
+                "update_metrics": null, "training_seconds": 0.1
+            }]
+        });
+        let Occurrence::Measured(values) = event("measured", &fields).what else {
+            panic!("the event is known");
+        };
+        assert_eq!((values.round, values.loss, values.metrics[0].value), (2, None, 0.9));
+        let site = &values.sites[0];
+        assert_eq!(site.metrics.as_ref().and_then(|metrics| metrics.get("ACCURACY")), Some(&0.8));
+        let fields = json!({
+            "site": {"node": "north", "dataset": "table"}, "round": 1, "attempt": 1,
+            "train": true, "test": false, "metric": {"loss": 0.5}, "epoch": 1, "iteration": 10,
+            "num_batches": 12
+        });
+        let Occurrence::Scalar(scalar) = event("scalar", &fields).what else {
+            panic!("the event is known");
+        };
+        assert_eq!((scalar.iteration, scalar.metric["loss"]), (10, 0.5));
     }
 
     #[test]
