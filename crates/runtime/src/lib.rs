@@ -1,1 +1,24 @@
 //! Runtimes that execute a training plan on a dataset.
+//!
+//! A [`Runtime`] turns a plan into an [`Instance`], whose methods are the middle phases of a round:
+//! initialise, load, open the data, validate, train, validate, export. They are called in this order,
+//! block, and end early when the [`Monitor`] says so. What goes wrong is a [`Failure`]: a code and at
+//! most a typed detail for whoever asked, and a text that stays with the node.
+//!
+//! This crate must never know the network, who asks, or what may leave a node.
+//!
+//! Start reading at [`Instance`], then [`NativeRuntime`], [`initial_parameters`], which makes an
+//! experiment's first model, and [`Predictor`], which uses a model file without its plan.
+
+pub mod failure;
+pub mod instance;
+pub mod monitor;
+pub mod native;
+
+pub use failure::Failure;
+pub use instance::{
+    Assignment, DataGrant, DataSummary, ExportSummary, Instance, Runtime, TrainingSummary,
+    Validated, ValidationOutcome,
+};
+pub use monitor::{Interruption, Measurement, Monitor, Stage};
+pub use native::{NativeRuntime, Predictor, check_plan, initial_parameters};

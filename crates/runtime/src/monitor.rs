@@ -1,0 +1,65 @@
+//! What a runtime tells while it works, and what it is told.
+
+use protocol::Code;
+
+/// Follows a runtime's work, and may end it.
+pub trait Monitor {
+    /// Takes a measurement. It must not block: training waits for it.
+    fn measured(&mut self, measurement: Measurement);
+
+    /// Tells whether the work shall end now; asked between batches.
+    fn interruption(&mut self) -> Option<Interruption>;
+}
+
+/// Why work ends before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// Somebody cancelled the round.
+    Cancelled,
+    /// The round's time is over.
+    DeadlineExceeded,
+}
+
+impl Interruption {
+    /// The code that a round ends with.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Cancelled => Code::Cancelled,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+        }
+    }
+}
+
+/// What was measured at one moment of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// What the runtime was doing.
+    pub stage: Stage,
+    /// The values by name, in the plan's order; each is finite.
+    pub metrics: Vec<(String, f64)>,
+    /// The batch within the epoch, from 1.
+    pub iteration: u64,
+    /// Rows in the subset that is worked on.
+    pub total_samples: u64,
+    /// Rows in this batch.
+    pub batch_samples: u64,
+    /// Batches in an epoch.
+    pub num_batches: u64,
+    /// Rows trained on so far in this round.
+    pub num_samples_trained: u64,
+}
+
+/// What a runtime is doing when it measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It trains.
+    Training {
+        /// The epoch, from 1.
+        epoch: u64,
+    },
+    /// It validates the received parameters.
+    ValidatingGlobal,
+    /// It validates the trained parameters.
+    ValidatingLocal,
+}

@@ -1,0 +1,51 @@
+//! The native runtime: plans that are data, executed by our own engine inside this process.
+
+mod description;
+mod fit;
+mod initial;
+mod instance;
+mod predictor;
+mod preparation;
+mod tensors;
+mod training;
+mod validation;
+
+use protocol::{Code, RuntimeKind};
+use training_plan::{Bundle, Plan};
+
+use crate::{Assignment, Failure, Instance, Runtime};
+
+pub use description::Description;
+pub use fit::check_plan;
+pub use initial::{InitialError, initial_parameters};
+pub use predictor::{Predictor, PredictorError};
+
+/// Executes native plans inside this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NativeRuntime;
+
+impl Runtime for NativeRuntime {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Native
+    }
+
+    fn instantiate(
+        &self,
+        bundle: &Bundle,
+        assignment: Assignment,
+    ) -> Result<Box<dyn Instance>, Failure> {
+        match bundle.runtime() {
+            RuntimeKind::Native => {}
+            RuntimeKind::Python => {
+                let local = "the native runtime was given a Python plan";
+                return Err(Failure::new(Code::PlanUnsupportedRuntime, local));
+            }
+        }
+        let refused = |error: training_plan::document::Error| {
+            Failure::new(Code::PlanNotLoadable, error.to_string())
+        };
+        let plan = Plan::parse(bundle).map_err(refused)?;
+        let parts = fit::Parts::of(&plan).map_err(refused)?;
+        Ok(Box::new(instance::NativeInstance::new(plan, parts, assignment)))
+    }
+}

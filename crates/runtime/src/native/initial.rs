@@ -1,0 +1,52 @@
+//! An experiment's first parameters.
+
+use std::path::Path;
+
+use training_plan::plan::{Input, InputError};
+use training_plan::seed::Seed;
+use training_plan::{Bundle, Plan, document};
+
+use super::description::Description;
+use super::fit::Parts;
+use super::tensors;
+use crate::ExportSummary;
+
+/// Writes the parameters that an experiment starts from.
+///
+/// The same plan, columns and seed give the same bytes. The file carries the [`Description`] that makes
+/// the model usable without its plan.
+///
+/// # Errors
+///
+/// The plan or the columns do not fit, or the file cannot be written.
+pub fn initial_parameters(
+    bundle: &Bundle,
+    columns: &[String],
+    seed: u64,
+    path: &Path,
+) -> Result<ExportSummary, InitialError> {
+    let plan = Plan::parse(bundle)?;
+    let parts = Parts::of(&plan)?;
+    let inputs = plan.inputs(columns)?;
+    let mut model = parts.model(inputs.iter().map(Input::width).sum())?;
+    model.initialise(&|tensor| Seed::initialisation(seed, tensor).into_bytes());
+    let description = Description::of(&plan, &inputs).to_json();
+    Ok(tensors::write(&model, Some(&description), path)?)
+}
+
+/// Why there are no first parameters.
+#[derive(Debug, thiserror::Error)]
+pub enum InitialError {
+    /// The plan breaks a rule.
+    #[error(transparent)]
+    Plan(#[from] document::Error),
+    /// The columns are not the plan's.
+    #[error(transparent)]
+    Columns(#[from] InputError),
+    /// The layers do not fit the columns.
+    #[error(transparent)]
+    Model(#[from] engine::description::Error),
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] parameters::Error),
+}

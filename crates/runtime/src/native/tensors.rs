@@ -1,0 +1,100 @@
+//! Parameters between files and the engine's model.
+
+use std::path::Path;
+
+use engine::Model;
+use parameters::{Dtype, Durability, Reader, Schema, TensorSchema, Writer, header};
+use protocol::detail::TensorDetail;
+use protocol::{Code, Detail, Digester};
+
+use crate::failure::with_causes;
+use crate::{ExportSummary, Failure};
+
+/// What a model's file holds.
+pub(super) fn schema(model: &Model) -> Result<Schema, parameters::Error> {
+    let tensors = model
+        .parameters()
+        .map(|parameter| TensorSchema::new(parameter.name, Dtype::F32, parameter.shape));
+    Ok(Schema::new(tensors.collect())?)
+}
+
+/// Reads a file into a model and gives the file's description.
+pub(super) fn read(path: &Path, model: &mut Model) -> Result<Option<String>, Failure> {
+    let invalid = |error: parameters::Error| match &error {
+        parameters::Error::Io { .. } => {
+            Failure::new(Code::ParametersUnavailable, with_causes(&error))
+        }
+        _ => Failure::new(Code::ParametersInvalid, with_causes(&error)),
+    };
+    let reader = Reader::open(path).map_err(invalid)?;
+    let expected = schema(model).map_err(invalid)?;
+    let differences = expected.differences(reader.schema());
+    if !differences.is_empty() {
+        return Err(mismatch(&differences));
+    }
+    reader.check_finite().map_err(invalid)?;
+    for (index, tensor) in reader.schema().tensors().iter().enumerate() {
+        let values = model.values_mut(&tensor.name).expect("the schemas are equal");
+        let mut buffer = vec![0; CHUNK.min(values.len()) * 4];
+        for (place, chunk) in values.chunks_mut(CHUNK).enumerate() {
+            let bytes = &mut buffer[..chunk.len() * 4];
+            reader.read_at(index, (place * CHUNK * 4) as u64, bytes).map_err(invalid)?;
+            for (value, four) in chunk.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *value = f32::from_le_bytes(*four);
+            }
+        }
+    }
+    Ok(reader.description().map(str::to_owned))
+}
+
+/// Writes a model's parameters, and hashes the file's bytes on the way.
+pub(super) fn write(
+    model: &Model,
+    description: Option<&str>,
+    path: &Path,
+) -> Result<ExportSummary, parameters::Error> {
+    let schema = schema(model)?;
+    let mut digester = Digester::new();
+    digester.update(&header::encode(&schema, description)?);
+    let mut writer = Writer::create(path, &schema, description)?;
+    let names: Vec<String> = writer.order().iter().map(|tensor| tensor.name.clone()).collect();
+    let mut bytes = Vec::with_capacity(CHUNK * 4);
+    for name in names {
+        let parameter = model.parameters().find(|parameter| parameter.name == name);
+        for chunk in parameter.expect("the schema is the model's").values.chunks(CHUNK) {
+            bytes.clear();
+            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+            digester.update(&bytes);
+            writer.append(&bytes)?;
+        }
+    }
+    let size = writer.finish(Durability::Synced)?;
+    Ok(ExportSummary { digest: digester.finish(), size })
+}
+
+fn mismatch(differences: &[parameters::schema::Difference]) -> Failure {
+    let shown = &differences[..differences.len().min(MOST_SHOWN)];
+    let details = |side: fn(&parameters::schema::Difference) -> &Option<TensorSchema>| {
+        shown.iter().filter_map(|difference| side(difference).as_ref().map(detail)).collect()
+    };
+    let local: Vec<String> = shown.iter().map(ToString::to_string).collect();
+    let failure = Failure::new(Code::ParametersMismatch, local.join("; "));
+    failure.with_detail(Detail::Tensors {
+        expected: details(|difference| &difference.expected),
+        found: details(|difference| &difference.actual),
+    })
+}
+
+fn detail(tensor: &TensorSchema) -> TensorDetail {
+    TensorDetail {
+        name: tensor.name.clone(),
+        shape: tensor.shape.iter().map(|extent| *extent as u64).collect(),
+        dtype: tensor.dtype.to_string(),
+    }
+}
+
+/// The numbers that are read and written at a time.
+const CHUNK: usize = 1 << 18;
+
+/// The most tensors that a detail lists.
+const MOST_SHOWN: usize = 16;
