@@ -11,6 +11,7 @@ mod partial;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -106,8 +107,10 @@ impl ArtifactStore {
         fs::create_dir_all(folder.join(WHOLE)).map_err(Error::Io)?;
         fs::create_dir_all(folder.join(PARTIAL)).map_err(Error::Io)?;
         synchronise_folder(&folder).map_err(Error::Io)?;
+        remove_second_names(&folder.join(PARTIAL)).map_err(Error::Io)?;
         let index = index::scan(&folder.join(WHOLE)).map_err(Error::Io)?;
-        let inner = Inner { folder, settings, clock, index: Mutex::new(index) };
+        let inner =
+            Inner { folder, settings, clock, index: Mutex::new(index), promoting: Mutex::new(()) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,17 +135,7 @@ impl ArtifactStore {
     ///
     /// Returns [`Error::Absent`] or [`Error::Damaged`].
     pub fn open_verified(&self, digest: &Digest) -> Result<Artifact, Error> {
-        let absent = || Error::Absent { digest: *digest };
-        let entry = self.inner.index().touch(digest).ok_or_else(absent)?;
-        let path = self.inner.path(digest, entry.durability);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.inner.index().remove(digest);
-                return Err(absent());
-            }
-            Err(error) => return Err(Error::Io(error)),
-        };
+        let (entry, path, mut file) = self.inner.open_listed(digest)?;
         if !entry.verified {
             let found = hash(&mut file).map_err(Error::Io)?;
             if found.digest != *digest {
@@ -249,13 +242,22 @@ impl ArtifactStore {
     ///
     /// Returns [`Error::Absent`], or [`Error::Damaged`] for one that is not what it should be.
     pub fn make_durable(&self, digest: &Digest, durability: Durability) -> Result<(), Error> {
+        // One at a time: two second names of one file would not replace each other.
+        let _promoting = self.inner.promoting.lock().unwrap_or_else(PoisonError::into_inner);
         let artifact = self.open_verified(digest)?;
-        let current = self.inner.path(digest, Durability::PowerLoss);
-        if durability == Durability::Process || artifact.path == current {
+        let durable = self.inner.path(digest, Durability::PowerLoss);
+        if durability == Durability::Process || artifact.path == durable {
             return Ok(());
         }
+        // A second name first, so that whoever opens the file meanwhile finds one of the two.
+        let second = self.inner.second_name(digest);
+        fs::hard_link(&artifact.path, &second).map_err(|error| self.inner.io(error, 0))?;
         let reference = ArtifactReference::new(*digest, artifact.size);
-        self.inner.place(&artifact.path, &artifact.file, &reference, durability)
+        self.inner.place(&second, &artifact.file, &reference, durability)?;
+        match fs::remove_file(&artifact.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps an artifact, there or still to come, from eviction and deletion while the pin lives.
@@ -326,6 +328,7 @@ struct Inner {
     settings: Settings,
     clock: Arc<dyn Clock>,
     index: Mutex<Index>,
+    promoting: Mutex<()>,
 }
 
 impl Inner {
@@ -345,6 +348,28 @@ impl Inner {
 
     fn partial_path(&self, id: &PartialId) -> PathBuf {
         self.folder.join(PARTIAL).join(id.to_string())
+    }
+
+    fn second_name(&self, digest: &Digest) -> PathBuf {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(PARTIAL).join(format!("{}.{count}", digest.hexadecimal()))
+    }
+
+    fn open_listed(&self, digest: &Digest) -> Result<(Entry, PathBuf, File), Error> {
+        loop {
+            let absent = || Error::Absent { digest: *digest };
+            let entry = self.index().touch(digest).ok_or_else(absent)?;
+            let path = self.path(digest, entry.durability);
+            match File::open(&path) {
+                Ok(file) => return Ok((entry, path, file)),
+                // Gone from under us, unless it has become durable meanwhile and moved.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.index().remove_if(digest, entry.durability);
+                }
+                Err(error) => return Err(Error::Io(error)),
+            }
+        }
     }
 
     /// Puts a file whose digest has just been checked in its place and into the index.
@@ -417,6 +442,17 @@ impl Inner {
         }
         Error::Io(error)
     }
+}
+
+/// Removes what a crash left in the middle of making files durable.
+fn remove_second_names(folder: &Path) -> io::Result<()> {
+    for listed in fs::read_dir(folder)? {
+        let listed = listed?;
+        if listed.file_name().to_string_lossy().parse::<PartialId>().is_err() {
+            fs::remove_file(listed.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn copy(reader: &mut dyn Read, partial: &mut Partial) -> Result<(), Error> {

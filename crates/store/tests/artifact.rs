@@ -66,6 +66,29 @@ fn both_durabilities_keep_the_same_bytes_and_one_can_become_the_other() {
 }
 
 #[test]
+fn a_file_can_be_opened_at_every_instant_while_it_becomes_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for number in 0..150_u32 {
+        let kept = ingest(&store, &number.to_le_bytes(), Durability::Process);
+        let promoting = store.clone();
+        let digest = kept.digest;
+        let promoters = [(); 2].map(|()| {
+            let promoting = promoting.clone();
+            std::thread::spawn(move || promoting.make_durable(&digest, Durability::PowerLoss))
+        });
+        while !promoters.iter().all(std::thread::JoinHandle::is_finished) {
+            store.open_verified(&digest).unwrap();
+        }
+        for promoter in promoters {
+            promoter.join().unwrap().unwrap();
+        }
+        assert!(store.open_verified(&digest).unwrap().path.exists());
+    }
+    assert!(partials(folder.path()).is_empty());
+}
+
+#[test]
 fn an_empty_file_is_an_artifact_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

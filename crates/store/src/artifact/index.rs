@@ -120,6 +120,13 @@ impl Index {
         Some(entry)
     }
 
+    /// Removes a file that was looked for under the name of `durability` and is not there.
+    pub(super) fn remove_if(&mut self, digest: &Digest, durability: Durability) {
+        if self.entries.get(digest).is_some_and(|entry| entry.durability == durability) {
+            self.remove(digest);
+        }
+    }
+
     /// Says whether evicting all that may be evicted would make room.
     pub(super) fn could_fit(&self, needed: u64, capacity: u64) -> bool {
         let pinned = self.entries.iter().filter(|(digest, _)| self.is_pinned(digest));
