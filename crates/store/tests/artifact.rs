@@ -89,6 +89,25 @@ fn a_file_can_be_opened_at_every_instant_while_it_becomes_durable() {
 }
 
 #[test]
+fn the_same_file_from_two_owners_is_kept_once_as_durable_as_either_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let expected = reference(b"parameters");
+    let owners = ["north", "south", "east"];
+    let uploads = owners.map(|owner| store.begin(owner, &expected, Durability::Process).unwrap());
+    let durabilities = [Durability::Process, Durability::PowerLoss, Durability::Process];
+    for (upload, durability) in uploads.into_iter().zip(durabilities) {
+        let Begun::Partial(mut partial) = upload else { panic!("nobody has finished yet") };
+        partial.append(b"parameters").unwrap();
+        partial.commit(durability).unwrap();
+        assert_eq!(read(&store, &expected), b"parameters");
+    }
+    assert!(partials(folder.path()).is_empty());
+    store.delete(&expected.digest).unwrap();
+    assert_eq!(open(folder.path()).list(), []);
+}
+
+#[test]
 fn an_empty_file_is_an_artifact_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

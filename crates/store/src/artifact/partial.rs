@@ -10,7 +10,7 @@ use std::sync::Arc;
 use protocol::{ArtifactReference, Digest, Digester};
 
 use super::index::Hashed;
-use super::{BUFFER, Error, Inner};
+use super::{ArtifactStore, BUFFER, Error, Inner};
 use crate::whole_file::Durability;
 
 /// Names a partial file: who brings it, and the length and digest it will have.
@@ -171,6 +171,12 @@ impl Partial {
         if found != digest {
             self.fate = Fate::Discarded;
             return Err(Error::DigestMismatch { expected: digest, found });
+        }
+        let store = ArtifactStore { inner: Arc::clone(&self.inner) };
+        if store.size(&digest).is_some() {
+            // Another owner was quicker; one file under one name is enough.
+            self.fate = Fate::Discarded;
+            return store.make_durable(&digest, durability);
         }
         self.inner.make_room(size)?;
         let path = self.inner.partial_path(&self.id);
