@@ -86,12 +86,6 @@ pub enum MetricError {
         /// The metric.
         metric: Metric,
     },
-    /// Texts were given to a regression metric, or numbers as classes to one, or the reverse.
-    #[error("{metric} does not judge this kind of prediction")]
-    WrongTask {
-        /// The metric.
-        metric: Metric,
-    },
     /// The metric needs more rows.
     #[error("{metric} needs at least {needed} rows")]
     TooFewRows {
