@@ -31,14 +31,20 @@ impl Parts {
         Ok(Self { layers, initialisation: initialisation(plan), loss: loss(plan)? })
     }
 
+    /// The bytes of the parameters of the model for so many inputs, which need not be built for it.
+    pub(super) fn parameter_bytes(&self, inputs: usize) -> Result<u64, engine::description::Error> {
+        // With no row, the estimate is that of the parameters and their gradients.
+        Ok(Model::estimate_memory_of(&self.description(inputs), 0)? / 2)
+    }
+
+    fn description(&self, inputs: usize) -> ModelDescription {
+        let (initialisation, layers) = (self.initialisation, self.layers.clone());
+        ModelDescription { inputs, initialisation, layers }
+    }
+
     /// Builds the model for so many inputs.
     pub(super) fn model(&self, inputs: usize) -> Result<Model, engine::description::Error> {
-        let description = ModelDescription {
-            inputs,
-            initialisation: self.initialisation,
-            layers: self.layers.clone(),
-        };
-        let model = Model::new(&description)?;
+        let model = Model::new(&self.description(inputs))?;
         self.loss.check_outputs(model.outputs())?;
         Ok(model)
     }

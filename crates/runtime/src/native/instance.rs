@@ -104,10 +104,11 @@ impl Instance for NativeInstance {
             .inputs(&self.assignment.columns)
             .map_err(|error| Failure::new(Code::PlanInitFailed, error.to_string()))?;
         let width = inputs.iter().map(Input::width).sum();
-        let model = self
-            .parts
-            .model(width)
-            .map_err(|error| Failure::new(Code::PlanInitFailed, error.to_string()))?;
+        let unfit = |error: engine::description::Error| {
+            Failure::new(Code::PlanInitFailed, error.to_string())
+        };
+        self.check_memory(self.parts.parameter_bytes(width).map_err(unfit)?)?;
+        let model = self.parts.model(width).map_err(unfit)?;
         if model.outputs() != self.plan.data().outputs() {
             let local = format!("the model gives {} outputs for a row", model.outputs());
             return Err(Failure::new(Code::PlanInitFailed, local));

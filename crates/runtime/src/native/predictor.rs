@@ -14,7 +14,7 @@ use super::description::{Description, Feature};
 use super::preparation::{self, POISSON, Scaling, Target, Targets};
 use super::tensors;
 use super::training::BatchBuffer;
-use super::validation::{Options, Rated};
+use super::validation::{MOST_ROWS, Options, Rated};
 use crate::Failure;
 use crate::failure::with_causes;
 
@@ -22,6 +22,42 @@ use crate::failure::with_causes;
 ///
 /// Everything it needs stands in the model's file. A model whose plan scaled by each site's own
 /// statistics is given the statistics of the table that it predicts.
+///
+/// # Examples
+///
+/// ```
+/// use dataset::{Options, register};
+/// use runtime::{Predictor, initial_parameters};
+/// use training_plan::Bundle;
+///
+/// let plan = r#"
+/// [plan]
+/// name = "risk"
+/// runtime = "native"
+/// [data]
+/// task = "binary"
+/// target = "outcome"
+/// classes = ["no", "yes"]
+/// [model]
+/// init = "zeros"
+/// layers = [{ dense = { units = 1 } }]
+/// [loss]
+/// kind = "binary_cross_entropy"
+/// [optimizer]
+/// kind = "sgd"
+/// "#;
+/// let folder = tempfile::tempdir()?;
+/// let model = folder.path().join("model.safetensors");
+/// let bundle = Bundle::native(plan, |_| unreachable!("the plan names no other file"))?;
+/// initial_parameters(&bundle, &["age".to_owned()], 42, &model)?;
+///
+/// let table = folder.path().join("patients.csv");
+/// std::fs::write(&table, "age,name\n61,x\n48,y\n")?;
+/// let registration = register(&table, &Options::default())?;
+/// let predictions = Predictor::open(&model)?.predict(&table, &registration)?;
+/// assert_eq!(predictions, [[0.5], [0.5]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Predictor {
     description: Description,
@@ -83,9 +119,13 @@ impl Predictor {
             return Err(PredictorError::MissingValues);
         }
         let features = self.encode(&table, &all)?;
-        let outputs = self.model.predict(&features).expect("the rows have the model's inputs");
-        let predictions = self.loss.predictions(&outputs, self.model.outputs());
-        Ok(predictions.chunks(self.model.outputs()).map(<[f32]>::to_vec).collect())
+        let mut rows = Vec::with_capacity(all.len());
+        for part in features.chunks(self.model.inputs() * MOST_ROWS) {
+            let outputs = self.model.predict(part).expect("the rows have the model's inputs");
+            let predictions = self.loss.predictions(&outputs, self.model.outputs());
+            rows.extend(predictions.chunks(self.model.outputs()).map(<[f32]>::to_vec));
+        }
+        Ok(rows)
     }
 
     /// Computes metrics over the rows of a table that has the target.
@@ -115,9 +155,13 @@ impl Predictor {
         }
         let all: Vec<usize> = (0..table.rows()).collect();
         let features = self.encode(&table, &all)?;
-        let batch = BatchBuffer { features, targets: Targets::read(target, &table)?.numbers() };
+        let targets = Targets::read(target, &table)?.numbers();
         let mut rated = Rated::new(self.task, self.model.outputs());
-        rated.add(&self.model, &self.loss, &batch);
+        let parts = features.chunks(self.model.inputs() * MOST_ROWS);
+        for (features, targets) in parts.zip(targets.chunks(MOST_ROWS)) {
+            let batch = BatchBuffer { features: features.to_vec(), targets: targets.to_vec() };
+            rated.add(&self.model, &self.loss, &batch);
+        }
         let usual = Options {
             metric: metrics.first().copied().unwrap_or(Metric::Accuracy),
             options: MetricOptions::default(),

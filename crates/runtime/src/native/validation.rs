@@ -166,4 +166,4 @@ impl Rated {
 }
 
 /// The most rows that are predicted at once, whatever was asked for: it bounds the memory.
-const MOST_ROWS: usize = 1 << 14;
+pub(super) const MOST_ROWS: usize = 1 << 14;

@@ -222,6 +222,18 @@ fn a_model_that_needs_more_memory_than_allowed_is_refused_before_it_runs() {
 }
 
 #[test]
+fn a_model_beyond_the_limit_is_refused_without_being_built() {
+    let text = logistic_text("").replace(
+        "layers = [",
+        "layers = [{ dense = { units = 1000000 } }, { dense = { units = 2000 } }, ",
+    );
+    let mut ward = ward();
+    ward.bundle = bundle(&text);
+    ward.memory_limit = Some(1 << 30);
+    assert_eq!(code(&ward, &json!({})), Code::LimitsMemory);
+}
+
+#[test]
 fn an_update_that_cannot_be_written_fails_to_export() {
     let ward = ward();
     let (mut instance, _) = ward.opened(&json!({})).expect("the data is right");
