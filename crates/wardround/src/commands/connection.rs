@@ -1,0 +1,100 @@
+//! How a researcher's command finds its coordinator: `--coordinator`, the environment, or `researcher.toml`.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use protocol::ResearcherId;
+use researcher::Client;
+use serde::Deserialize;
+
+use crate::failure::{Failure, Status, chain};
+use crate::home::variable;
+
+/// Which coordinator, and as whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Connection {
+    /// The coordinator's address.
+    #[arg(long, value_name = "URL", env = "WARDROUND_COORDINATOR", hide_env_values = true)]
+    pub(crate) coordinator: Option<String>,
+    /// The researcher's name; without it, that of the operating system's user.
+    #[arg(long, value_name = "NAME", env = "WARDROUND_RESEARCHER", hide_env_values = true)]
+    pub(crate) researcher: Option<String>,
+}
+
+/// What may stand in `researcher.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Configuration {
+    coordinator: Option<String>,
+    name: Option<String>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) async fn open(&self) -> Result<Client, Failure> {
+        let configuration = Configuration::read()?;
+        let url = self.coordinator.clone().or(configuration.coordinator).ok_or_else(|| {
+            Failure::usage("no coordinator is named")
+                .hint("give --coordinator http://127.0.0.1:PORT or set WARDROUND_COORDINATOR")
+        })?;
+        let name = self.researcher.clone().or(configuration.name).or_else(|| variable("USER"));
+        let name = name.unwrap_or_else(|| "researcher".to_owned());
+        let name: ResearcherId = name
+            .parse()
+            .map_err(|error| Failure::usage(error).hint("give another name with --researcher"))?;
+        Client::connect(&url, &name).await.map_err(|error| failure(&error))
+    }
+}
+
+impl Configuration {
+    fn read() -> Result<Self, Failure> {
+        let Some(path) = Self::path() else { return Ok(Self::default()) };
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Self::default()) };
+        toml::from_str(&text)
+            .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.message())))
+    }
+
+    fn path() -> Option<PathBuf> {
+        if let Some(home) = variable("WARDROUND_HOME") {
+            return Some(PathBuf::from(home).join("researcher.toml"));
+        }
+        let platform = directories::ProjectDirs::from("org", "Wardround", "wardround")?;
+        Some(platform.config_dir().join("researcher.toml"))
+    }
+}
+
+/// Runs a command that waits for the network; Ctrl-C ends it.
+pub(crate) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no asynchronous runtime: {error}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = work => outcome,
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("interrupted")),
+        }
+    })
+}
+
+/// What a command says of an error of the researcher's library.
+pub(crate) fn failure(error: &researcher::Error) -> Failure {
+    if let Some(code) = error.code() {
+        return Failure::coded(code, chain(error));
+    }
+    let mut failure = Failure::from_error(error);
+    if error.is_unreachable() {
+        failure.status = Status::Unreachable;
+        return failure.hint("is the coordinator running, and is this its address?");
+    }
+    match error {
+        researcher::Error::Definition(definition) => {
+            if let Some(hint) = definition.hint() {
+                failure = failure.hint(hint);
+            }
+        }
+        researcher::Error::Address(_) => failure.status = Status::Usage,
+        _ => {}
+    }
+    failure
+}

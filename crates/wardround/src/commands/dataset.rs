@@ -1,0 +1,65 @@
+//! `wardround dataset …`: what a researcher sees of the nodes' datasets.
+
+use clap::Subcommand;
+use researcher::overview::FoundDataset;
+
+use super::connection::{Connection, failure, wait};
+use crate::failure::Failure;
+use crate::printer::{Printer, table};
+
+/// What a researcher can ask about datasets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find the datasets that have all of some tags; without tags, every dataset.
+    Search {
+        /// The tags.
+        tags: Vec<String>,
+        /// Show every column with its type and missing values.
+        #[arg(long)]
+        columns: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
+    match command {
+        Command::Search { tags, columns, connection } => wait(async move {
+            let client = connection.open().await?;
+            let found = client.datasets(&tags).await.map_err(|error| failure(&error))?;
+            printer.result(&found, |found| people(found, columns));
+            Ok(())
+        }),
+    }
+}
+
+fn people(found: &[FoundDataset], columns: bool) -> String {
+    if found.is_empty() {
+        return "no dataset matches".to_owned();
+    }
+    let rows = found.iter().map(|found| {
+        let dataset = &found.dataset;
+        [
+            found.node.to_string(),
+            dataset.name.to_string(),
+            dataset.kind.clone(),
+            dataset.row_count.map_or_else(|| "few".to_owned(), |rows| rows.to_string()),
+            dataset.columns.len().to_string(),
+            dataset.tags.join(", "),
+            if found.connected { "yes" } else { "no" }.to_owned(),
+        ]
+    });
+    let header = ["node", "dataset", "kind", "rows", "columns", "tags", "connected"];
+    let mut text = table(header, rows.collect());
+    if columns {
+        for found in found {
+            text.push_str(&format!("\n{}/{}\n", found.node, found.dataset.name));
+            let rows = found.dataset.columns.iter().map(|column| {
+                let kind = column.column_type.as_str().to_owned();
+                [column.name.clone(), kind, column.missing.to_string()]
+            });
+            text.push_str(&table(["column", "type", "missing"], rows.collect()));
+        }
+    }
+    text
+}

@@ -1,0 +1,16 @@
+//! `wardround experiment cancel ID`.
+
+use serde_json::json;
+
+use super::One;
+use crate::commands::connection::failure;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(super) async fn run(one: One, printer: Printer) -> Result<(), Failure> {
+    let client = one.connection.open().await?;
+    client.cancel(one.id).await.map_err(|error| failure(&error))?;
+    let document = json!({"experiment_id": one.id, "cancelled": true});
+    printer.result(&document, |_| format!("cancelled {}", one.id));
+    Ok(())
+}

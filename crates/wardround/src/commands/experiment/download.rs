@@ -1,0 +1,33 @@
+//! `wardround experiment download ID`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::One;
+use crate::commands::connection::failure;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// Which model, and where it goes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    one: One,
+    /// The file to write.
+    #[arg(long, short, value_name = "FILE", default_value = "model.safetensors")]
+    output: PathBuf,
+}
+
+pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let client = arguments.one.connection.open().await?;
+    let model = client
+        .download(arguments.one.id, &arguments.output)
+        .await
+        .map_err(|error| failure(&error))?;
+    let document = json!({"file": arguments.output, "digest": model.digest, "size": model.size});
+    printer.result(&document, |_| {
+        format!("{}\n{} ({} bytes)", arguments.output.display(), model.digest, model.size)
+    });
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `wardround experiment submit FILE`.
+
+use std::path::PathBuf;
+
+use researcher::Definition;
+use serde_json::json;
+
+use crate::commands::connection::{Connection, failure};
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// What is submitted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The experiment file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Start from this model instead of a fresh one.
+    #[arg(long, value_name = "MODEL.safetensors")]
+    parameters: Option<PathBuf>,
+    /// Use this seed instead of the file's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Follow the experiment after it is submitted.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let definition = Definition::read(&arguments.file).map_err(|error| failure(&error))?;
+    let client = arguments.connection.open().await?;
+    let plan = definition.plan_reference();
+    let mut resolved = client.resolve(definition).await.map_err(|error| failure(&error))?;
+    if let Some(seed) = arguments.seed {
+        resolved = resolved.with_seed(seed);
+    }
+    let id = client
+        .submit(&resolved, arguments.parameters.as_deref())
+        .await
+        .map_err(|error| failure(&error))?;
+    let document = json!({
+        "experiment_id": id,
+        "plan": plan.digest,
+        "seed": resolved.seed,
+        "columns": resolved.columns,
+    });
+    if arguments.watch {
+        let submitted = json!({"event": "submitted", "experiment_id": id, "plan": plan.digest});
+        printer.event(&submitted, Some(format!("submitted {id}")));
+        return super::watch::follow(&client, id, printer).await;
+    }
+    printer.result(&document, |_| {
+        format!(
+            "submitted {id}\nplan {}\nfollow it with: wardround experiment watch {id}",
+            plan.digest
+        )
+    });
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `wardround node …`
+
+mod dataset;
+mod init;
+mod pause;
+mod plan;
+mod round;
+mod start;
+mod status;
+
+use clap::Subcommand;
+use node::Administration;
+
+use super::Folder;
+use crate::failure::{Failure, Status};
+use crate::home::{self, Role};
+use crate::printer::Printer;
+
+/// What a data manager can do with a node.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a folder a node's.
+    Init(init::Arguments),
+    /// Run the node until it is told to end.
+    Start(Box<start::Arguments>),
+    /// Show how the node is.
+    Status(Folder),
+    /// Take no new rounds; those that were accepted go on.
+    Pause(Folder),
+    /// Take rounds again.
+    Resume(Folder),
+    /// Register datasets and look after them.
+    #[command(subcommand)]
+    Dataset(dataset::Command),
+    /// See which plans ask to run, and decide about them.
+    #[command(subcommand)]
+    Plan(plan::Command),
+    /// See which rounds ran, and what became of them.
+    #[command(subcommand)]
+    Round(round::Command),
+}
+
+pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
+    match command {
+        Command::Init(arguments) => init::run(arguments, printer),
+        Command::Start(arguments) => start::run(*arguments, printer),
+        Command::Status(folder) => super::connection::wait(status::run(folder, printer)),
+        Command::Pause(folder) => super::connection::wait(pause::pause(folder, printer)),
+        Command::Resume(folder) => super::connection::wait(pause::resume(folder, printer)),
+        Command::Dataset(command) => dataset::run(command, printer),
+        Command::Plan(command) => plan::run(command, printer),
+        Command::Round(command) => round::run(command, printer),
+    }
+}
+
+/// The folder of a node.
+fn folder(given: Folder) -> Result<node::Folder, Failure> {
+    Ok(node::Folder::new(home::folder(given.dir, Role::Node)?))
+}
+
+/// A folder's configuration with the environment's variables over it.
+fn configuration(folder: &node::Folder) -> Result<node::Config, Failure> {
+    node::Config::load(folder, std::env::vars()).map_err(|error| {
+        let failure = Failure::from_error(&error);
+        if folder.configuration().exists() {
+            failure
+        } else {
+            failure
+                .hint("make the folder a node's with `wardround node init`, or name it with --dir")
+        }
+    })
+}
+
+/// The owner's commands, through the daemon where one runs.
+async fn administration(given: Folder) -> Result<Administration, Failure> {
+    let folder = folder(given)?;
+    let config = configuration(&folder)?;
+    Administration::open(&folder, config).await.map_err(|error| refused(&error))
+}
+
+fn refused(error: &node::administration::Error) -> Failure {
+    let mut failure = Failure::from_error(error);
+    if matches!(error, node::administration::Error::Unreachable(_)) {
+        failure.status = Status::Unreachable;
+    }
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

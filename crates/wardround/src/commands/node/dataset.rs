@@ -1,0 +1,49 @@
+//! `wardround node dataset …`
+
+mod add;
+mod check;
+mod list;
+mod remove;
+mod show;
+
+use clap::Subcommand;
+
+use crate::commands::Folder;
+use crate::commands::connection::wait;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// What a data manager can do with datasets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read a table once and register it.
+    #[command(after_help = add::HELP)]
+    Add(Box<add::Arguments>),
+    /// List the datasets.
+    List(Folder),
+    /// Show a dataset: its columns, types and missing values.
+    Show(One),
+    /// Compare a dataset's file with what was registered.
+    Check(check::Arguments),
+    /// Forget a dataset; its file stays.
+    Remove(One),
+}
+
+/// One dataset.
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The dataset's name.
+    name: String,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
+    match command {
+        Command::Add(arguments) => wait(add::run(*arguments, printer)),
+        Command::List(folder) => wait(list::run(folder, printer)),
+        Command::Show(one) => wait(show::run(one, printer)),
+        Command::Check(arguments) => wait(check::run(arguments, printer)),
+        Command::Remove(one) => wait(remove::run(one, printer)),
+    }
+}

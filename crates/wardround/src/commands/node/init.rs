@@ -1,0 +1,37 @@
+//! `wardround node init`.
+
+use protocol::NodeId;
+use serde_json::json;
+
+use crate::commands::Folder;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// Who the node is, and whom it dials.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The node's name: unique at its coordinator, and never changed.
+    #[arg(long)]
+    name: NodeId,
+    /// The coordinator's address.
+    #[arg(long, value_name = "URL", env = "WARDROUND_COORDINATOR", hide_env_values = true)]
+    coordinator: String,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let folder = super::folder(arguments.folder)?;
+    let address =
+        arguments.coordinator.parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    node::init(&folder, &arguments.name, &address).map_err(|error| Failure::from_error(&error))?;
+    let document = json!({"name": arguments.name, "dir": folder.root()});
+    printer.result(&document, |_| {
+        format!(
+            "node {} lives in {}\nadd a dataset with `wardround node dataset add`, then `wardround node start`",
+            arguments.name,
+            folder.root().display()
+        )
+    });
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `wardround node status`.
+
+use node::administration::Status;
+
+use crate::commands::Folder;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(super) async fn run(folder: Folder, printer: Printer) -> Result<(), Failure> {
+    let administration = super::administration(folder).await?;
+    let status = administration.status().await.map_err(|error| super::refused(&error))?;
+    printer.result(&status, people);
+    Ok(())
+}
+
+/// A node's state for people.
+pub(super) fn people(status: &Status) -> String {
+    let line = match (status.is_running, status.is_connected) {
+        (false, _) => "is not running",
+        (true, false) => "runs and dials",
+        (true, true) => "runs and is connected",
+    };
+    let paused = if status.is_paused { "\n  paused: new rounds are declined" } else { "" };
+    format!(
+        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered",
+        status.name,
+        status.coordinator,
+        status.datasets,
+        status.plans_pending,
+        status.rounds_running,
+        status.rounds_queued,
+        status.rounds_open,
+    )
+}

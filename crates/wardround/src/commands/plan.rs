@@ -1,0 +1,41 @@
+//! `wardround plan …`
+
+mod check;
+mod digest;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use training_plan::Bundle;
+
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// What can be done with a training plan on this machine.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Judge a plan as a node would, without data or with a table of your own.
+    Check(check::Arguments),
+    /// Print the digest by which nodes approve the plan.
+    Digest {
+        /// The plan's file; the files that it names are looked for beside it.
+        #[arg(value_name = "PLAN.toml")]
+        plan: PathBuf,
+    },
+}
+
+pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
+    match command {
+        Command::Check(arguments) => check::run(&arguments, printer),
+        Command::Digest { plan } => digest::run(&plan, printer),
+    }
+}
+
+/// Reads a plan and the files that it names.
+pub(crate) fn read_bundle(path: &Path) -> Result<Bundle, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
+        .map_err(|error| Failure::from_error(&error))
+}

@@ -1,0 +1,104 @@
+//! The one door through which the program speaks.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// Prints for people, or JSON for programs; results to standard output, the rest to standard error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether the output is for programs.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether a person watches standard error.
+    pub(crate) fn is_watched(self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// Prints a result: one JSON document, or the text made for people.
+    pub(crate) fn result<T: Serialize>(self, value: &T, people: impl FnOnce(&T) -> String) {
+        if self.json {
+            let text = serde_json::to_string_pretty(value);
+            out(&text.expect("results are plain data and can be written as JSON"));
+        } else {
+            let text = people(value);
+            if !text.is_empty() {
+                out(text.trim_end());
+            }
+        }
+    }
+
+    /// Prints one event of a stream: a JSON line, or a line for people where there is something to say.
+    pub(crate) fn event<T: Serialize>(self, value: &T, people: Option<String>) {
+        if self.json {
+            let text = serde_json::to_string(value);
+            out(&text.expect("events are plain data and can be written as JSON"));
+        } else if let Some(line) = people {
+            out(&line);
+        }
+    }
+
+    /// Says something beside the result.
+    pub(crate) fn note(self, line: &str) {
+        if !self.json {
+            note(line);
+        }
+    }
+
+    /// Says why the command failed.
+    pub(crate) fn failure(self, failure: &Failure) {
+        if self.json {
+            let document = json!({"event": "error", "error": {
+                "message": failure.message,
+                "code": failure.code,
+                "hint": failure.hint,
+            }});
+            out(&document.to_string());
+        }
+        let mut text = format!("error: {}", failure.message);
+        if let Some(code) = failure.code {
+            let _ = write!(text, "\n code: {code} (docs/errors/{code}.md)");
+        }
+        if let Some(hint) = &failure.hint {
+            let _ = write!(text, "\n hint: {hint}");
+        }
+        note(&text);
+    }
+}
+
+/// A table for people: a header, then rows.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row);
+    }
+    let text = table.to_string();
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Writes a line to standard output; whoever closed it early does not want the rest.
+pub(crate) fn out(line: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
+
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
