@@ -177,6 +177,11 @@ impl Experiment {
         self.course.round.min(self.course.specification.rounds.get())
     }
 
+    /// The round that is under way or was last, the final validation counted as one more round.
+    pub fn running_round(&self) -> u32 {
+        self.course.round
+    }
+
     /// The newest global parameters.
     pub fn model(&self) -> &ArtifactReference {
         &self.course.model

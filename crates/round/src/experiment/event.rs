@@ -77,6 +77,27 @@ pub enum Event {
     Restarted,
 }
 
+impl Event {
+    /// The event's name, as it is serialized.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SitesConnected { .. } => "sites-connected",
+            Self::PlanAnswered { .. } => "plan-answered",
+            Self::PlanDecided { .. } => "plan-decided",
+            Self::ReplyReceived { .. } => "reply-received",
+            Self::DeadlinePassed { .. } => "deadline-passed",
+            Self::Aggregated { .. } => "aggregated",
+            Self::AggregationFailed { .. } => "aggregation-failed",
+            Self::Checkpointed { .. } => "checkpointed",
+            Self::CheckpointFailed { .. } => "checkpoint-failed",
+            Self::StorageFilled => "storage-filled",
+            Self::CancelRequested => "cancel-requested",
+            Self::ResumeRequested => "resume-requested",
+            Self::Restarted => "restarted",
+        }
+    }
+}
+
 /// What an experiment needs to know of a reply; the rest of it is stored and shown, not judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

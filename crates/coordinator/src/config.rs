@@ -1,0 +1,311 @@
+//! A coordinator's configuration: `coordinator.toml`, with environment variables over it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use round::experiment::StateName;
+use serde::Deserialize;
+use store::{Durability, write_whole};
+
+/// All that a coordinator is told before it starts.
+///
+/// Every key stands in `coordinator.toml`; the environment variable `WARDROUND_COORDINATOR_<KEY>` wins over it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder of configuration, database and artifacts.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Most connections at once from one address.
+    pub connections_per_address: usize,
+    /// Most experiments that are under way or paused at once.
+    pub open_experiments: usize,
+    /// Most bytes of a plan or of initial parameters.
+    pub largest_artifact_bytes: u64,
+    /// Bytes of the disk that artifacts leave free for the journal.
+    pub reserve_bytes: u64,
+    /// Seconds to wait for enough nodes, where an experiment does not say.
+    pub selection_deadline_seconds: u64,
+    /// Milliseconds before a round is first tried again; each further wait is twice as long.
+    pub retry_delay_milliseconds: u64,
+    /// Seconds of silence after which an upload or a greeting is given up.
+    pub silence_seconds: u64,
+    /// Seconds that open calls have to end at a shutdown.
+    pub shutdown_seconds: u64,
+    /// Stops for ever when an experiment has entered this state and nothing of it was performed: for tests of what a
+    /// crash leaves behind.
+    #[serde(skip)]
+    pub pause_at: Option<StateName>,
+}
+
+/// What is wrong with a coordinator's configuration or folder.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no configuration to read.
+    #[error("configuration {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("configuration {} is not valid: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which line breaks which rule.
+        message: String,
+    },
+    /// A value breaks a rule that the file's form cannot tell.
+    #[error("configuration key \"{key}\" {rule}")]
+    Rule {
+        /// The key.
+        key: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// An environment variable names no key.
+    #[error("environment variable {name} names no key of a coordinator's configuration")]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+    },
+    /// The folder belongs to a coordinator already.
+    #[error("folder {} belongs to a coordinator already", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder or its configuration cannot be written.
+    #[error("folder {} cannot be made a coordinator's", path.display())]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+}
+
+/// Makes a folder a coordinator's, with a commented configuration of nothing but defaults.
+///
+/// # Errors
+///
+/// Returns [`Error::Exists`] for a folder that is one already, [`Error::Unwritable`] for one that cannot be written.
+pub fn init(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(FILE);
+    if path.exists() {
+        return Err(Error::Exists { path: folder.to_owned() });
+    }
+    let unwritable = |source| Error::Unwritable { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(unwritable)?;
+    write_whole(&path, TEMPLATE.as_bytes(), Durability::PowerLoss).map_err(unwritable)
+}
+
+impl Config {
+    /// The defaults, for a folder.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..Self::default() }
+    }
+
+    /// Reads a folder's `coordinator.toml`, then the variables `WARDROUND_COORDINATOR_…` among those given.
+    ///
+    /// # Errors
+    ///
+    /// Names the file and line, the key or the variable that breaks a rule.
+    pub fn load(
+        folder: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
+        let invalid = |error: toml::de::Error| {
+            let message = error.to_string().trim_end().to_owned();
+            Error::Invalid { path: path.clone(), message }
+        };
+        // The file alone first, so that its errors name its lines.
+        toml::from_str::<Self>(&text).map_err(invalid)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(invalid)?;
+        for (name, value) in variables {
+            override_key(&mut table, &name, &value)?;
+        }
+        let config: Self = table.try_into().map_err(invalid)?;
+        Self { folder: folder.to_owned(), ..config }.checked()
+    }
+
+    /// Where the database is.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("coordinator.sqlite")
+    }
+
+    /// Where the artifacts are.
+    pub fn artifacts(&self) -> PathBuf {
+        self.folder.join("artifacts")
+    }
+
+    /// Where a running coordinator says on which address it listens.
+    pub fn address_file(&self) -> PathBuf {
+        self.folder.join("address")
+    }
+
+    /// How long to wait for enough nodes, where an experiment does not say.
+    pub fn selection_deadline(&self) -> Duration {
+        Duration::from_secs(self.selection_deadline_seconds)
+    }
+
+    /// How long to wait before a round is first tried again.
+    pub fn retry_delay(&self) -> Duration {
+        Duration::from_millis(self.retry_delay_milliseconds)
+    }
+
+    /// How much silence is too much.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.silence_seconds)
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        let rules = [
+            ("connections", self.connections > 0),
+            ("connections_per_address", self.connections_per_address > 0),
+            ("open_experiments", self.open_experiments > 0),
+            ("largest_artifact_bytes", self.largest_artifact_bytes > 0),
+            ("silence_seconds", self.silence_seconds > 0),
+        ];
+        match rules.into_iter().find(|(_, holds)| !holds) {
+            Some((key, _)) => Err(Error::Rule { key, rule: "is at least 1" }),
+            None => Ok(self),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            connections: 1024,
+            connections_per_address: 256,
+            open_experiments: 64,
+            largest_artifact_bytes: 16 << 30,
+            reserve_bytes: 64 << 20,
+            selection_deadline_seconds: 600,
+            retry_delay_milliseconds: 1000,
+            silence_seconds: 30,
+            shutdown_seconds: 5,
+            pause_at: None,
+        }
+    }
+}
+
+fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), Error> {
+    let Some(key) = name.strip_prefix(VARIABLES) else { return Ok(()) };
+    let key = key.to_lowercase();
+    let template: toml::Table =
+        TEMPLATE_KEYS.iter().map(|key| ((*key).to_owned(), 0.into())).collect();
+    if !template.contains_key(&key) {
+        return Err(Error::UnknownVariable { name: name.to_owned() });
+    }
+    let value = match value.parse::<i64>() {
+        Ok(number) => toml::Value::Integer(number),
+        Err(_) => toml::Value::String(value.to_owned()),
+    };
+    table.insert(key, value);
+    Ok(())
+}
+
+/// The configuration's file in its folder.
+const FILE: &str = "coordinator.toml";
+
+const VARIABLES: &str = "WARDROUND_COORDINATOR_";
+
+const TEMPLATE_KEYS: &[&str] = &[
+    "listen",
+    "connections",
+    "connections_per_address",
+    "open_experiments",
+    "largest_artifact_bytes",
+    "reserve_bytes",
+    "selection_deadline_seconds",
+    "retry_delay_milliseconds",
+    "silence_seconds",
+    "shutdown_seconds",
+];
+
+const TEMPLATE: &str = r#"# The configuration of a Wardround coordinator. Every key may be left out: what is written here is its default.
+# The environment variable WARDROUND_COORDINATOR_<KEY> wins over the file.
+
+# The address to listen on; port 0 takes a free one. Only this machine is served until identities exist.
+listen = "127.0.0.1:7400"
+# Most connections at once, and from one address.
+connections = 1024
+connections_per_address = 256
+# Most experiments that are under way or paused at once.
+open_experiments = 64
+# Most bytes of a plan or of initial parameters.
+largest_artifact_bytes = 17179869184
+# Bytes of the disk that artifacts leave free, so that the journal can always be written.
+reserve_bytes = 67108864
+# Seconds to wait for enough nodes, where an experiment does not say.
+selection_deadline_seconds = 600
+# Milliseconds before a round with too few successes is first tried again; each further wait is twice as long.
+retry_delay_milliseconds = 1000
+# Seconds of silence after which an upload or a greeting is given up.
+silence_seconds = 30
+# Seconds that open calls have to end at a shutdown.
+shutdown_seconds = 5
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        let owned = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Config::load(folder.path(), owned.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_template_states_every_key_with_its_default() {
+        let config = load(TEMPLATE, &[]).unwrap();
+        assert_eq!(Config { folder: PathBuf::new(), ..config }, Config::default());
+        let table: toml::Table = toml::from_str(TEMPLATE).unwrap();
+        assert_eq!(table.keys().collect::<Vec<_>>().len(), TEMPLATE_KEYS.len());
+        assert!(TEMPLATE_KEYS.iter().all(|key| table.contains_key(*key)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = load("listen = \"127.0.0.1:0\"\nlissten = 3\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file_and_an_unknown_one_is_refused() {
+        let listen = ("WARDROUND_COORDINATOR_LISTEN", "127.0.0.1:9");
+        let config = load("connections = 2\n", &[listen, ("HOME", "/root")]).unwrap();
+        assert_eq!((config.listen.port(), config.connections), (9, 2));
+        let number = load("", &[("WARDROUND_COORDINATOR_CONNECTIONS", "5")]).unwrap();
+        assert_eq!(number.connections, 5);
+        let unknown = load("", &[("WARDROUND_COORDINATOR_COLOUR", "red")]).unwrap_err();
+        assert!(matches!(unknown, Error::UnknownVariable { .. }));
+        let zero = load("", &[("WARDROUND_COORDINATOR_CONNECTIONS", "0")]).unwrap_err();
+        assert_eq!(zero.to_string(), "configuration key \"connections\" is at least 1");
+    }
+
+    #[test]
+    fn a_folder_is_made_a_coordinators_once() {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path()).unwrap();
+        assert!(Config::load(folder.path(), []).is_ok());
+        assert!(matches!(init(folder.path()), Err(Error::Exists { .. })));
+    }
+}

@@ -1,0 +1,77 @@
+//! What reaches the director.
+
+use protocol::wire::v1;
+use protocol::{
+    Code, DatasetId, DatasetSummary, Digest, ExperimentId, NodeId, RoundId, TrainReply,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::submission::Submission;
+
+/// Something that a node or a researcher said, parsed.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A node has connected.
+    Attend(Box<Arrival>),
+    /// A connection has ended.
+    Left { node: NodeId, connection: u64 },
+    /// A node offers other datasets.
+    DatasetsChanged { node: NodeId, datasets: Vec<DatasetSummary> },
+    /// A node takes rounds, or not.
+    Availability { node: NodeId, paused: bool },
+    /// A node answers whether it runs a plan.
+    PlanAnswered {
+        node: NodeId,
+        experiment_id: ExperimentId,
+        dataset_id: DatasetId,
+        plan: Digest,
+        code: Code,
+    },
+    /// An owner has decided about a plan.
+    PlanDecided { node: NodeId, plan: Digest, code: Code },
+    /// An execution goes on.
+    Progress { node: NodeId, round_id: RoundId, progress: Progress },
+    /// An execution has ended.
+    Reply { node: NodeId, reply: Box<TrainReply> },
+    /// A researcher submits an experiment.
+    Submit { submission: Box<Submission>, answer: oneshot::Sender<Result<(), Code>> },
+    /// A researcher wants something of an experiment.
+    Command {
+        experiment_id: ExperimentId,
+        command: Command,
+        answer: oneshot::Sender<Result<(), Code>>,
+    },
+    /// There is no room for an artifact.
+    StorageFilled,
+}
+
+/// A node that has connected, with what it said first.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) node: NodeId,
+    pub(crate) connection: u64,
+    pub(crate) software: String,
+    pub(crate) paused: bool,
+    pub(crate) datasets: Vec<DatasetSummary>,
+    pub(crate) open_rounds: Vec<RoundId>,
+    pub(crate) line: mpsc::Sender<v1::CoordinatorMessage>,
+    pub(crate) cut: CancellationToken,
+    pub(crate) answer: oneshot::Sender<Result<(), Code>>,
+}
+
+/// How an execution goes on at its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Accepted { queued_before: u32 },
+    Started,
+    Held,
+    Released,
+}
+
+/// What a researcher may want of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    Cancel,
+    Resume,
+}

@@ -1,0 +1,149 @@
+//! Which files stay: plans always, the last models and the best, updates until their round is checkpointed.
+
+use protocol::{ArtifactReference, Digest};
+use store::Transaction;
+use store::artifact::Error as ArtifactError;
+use store::rusqlite::params;
+
+use crate::history;
+use crate::record::{Error, read, read_json};
+use crate::shared::Shared;
+use crate::submission::Submission;
+
+/// Marks what an experiment no longer keeps and returns its digests; nothing is deleted yet.
+///
+/// Call it after the round is closed: its updates are then in a model that is on the disk.
+pub(crate) fn release(
+    transaction: &Transaction<'_>,
+    submission: &Submission,
+) -> Result<Vec<Digest>, Error> {
+    let mut released = Vec::new();
+    if !submission.keep_updates {
+        released.extend(release_updates(transaction, submission)?);
+    }
+    if !submission.keep_models {
+        released.extend(release_models(transaction, submission)?);
+    }
+    Ok(released)
+}
+
+/// Deletes files that no row wants any more; a file that cannot be deleted now is found by the next sweep.
+pub(crate) async fn delete(shared: &Shared, digests: Vec<Digest>) {
+    for digest in digests {
+        let wanted = shared.database.read(move |transaction| is_wanted(transaction, &digest)).await;
+        match wanted {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%digest, %error, "it cannot be found out whether a file is wanted");
+                continue;
+            }
+        }
+        let artifacts = shared.artifacts.clone();
+        let deleted = tokio::task::spawn_blocking(move || artifacts.delete(&digest)).await;
+        if let Ok(Err(error)) = deleted {
+            tracing::warn!(%digest, %error, "a file is not deleted");
+        }
+    }
+}
+
+/// Deletes files without a row that nobody has brought lately, and partial files that nobody continues.
+pub(crate) async fn sweep(shared: &Shared) -> Result<(), Error> {
+    let now = shared.clock.now();
+    let day_ago = now.milliseconds().saturating_sub(ORPHAN_LIFETIME_MILLISECONDS);
+    shared
+        .database
+        .write(move |transaction| -> Result<(), Error> {
+            let day_ago = i64::try_from(day_ago).unwrap_or(i64::MAX);
+            transaction.execute("DELETE FROM uploads WHERE at < ?1", [day_ago])?;
+            Ok(())
+        })
+        .await?;
+    let artifacts = shared.artifacts.clone();
+    let listed: Vec<ArtifactReference> = tokio::task::spawn_blocking(move || {
+        if let Err(error) = artifacts.expire_partials() {
+            tracing::warn!(%error, "abandoned uploads cannot be dropped");
+        }
+        artifacts.list()
+    })
+    .await
+    .unwrap_or_default();
+    delete(shared, listed.into_iter().map(|reference| reference.digest).collect()).await;
+    Ok(())
+}
+
+/// Notes that a file was brought, so that it is not an orphan before it is named by a row.
+pub(crate) fn note_upload(
+    transaction: &Transaction<'_>,
+    digest: &Digest,
+    at: i64,
+) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT INTO uploads (digest, at) VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE SET at = excluded.at",
+        params![digest.to_string(), at],
+    )?;
+    Ok(())
+}
+
+/// Refuses [`ArtifactError`]s that mean a full disk from all others.
+pub(crate) fn is_full(error: &ArtifactError) -> bool {
+    matches!(error, ArtifactError::DiskFull { .. } | ArtifactError::NoRoom { .. })
+}
+
+fn release_updates(
+    transaction: &Transaction<'_>,
+    submission: &Submission,
+) -> Result<Vec<Digest>, Error> {
+    let id = submission.experiment_id.to_string();
+    let mut select = transaction.prepare_cached(
+        "UPDATE replies SET update_kept = 0
+         WHERE experiment_id = ?1 AND update_kept AND round IN
+         (SELECT round FROM rounds WHERE experiment_id = ?1 AND ended_at IS NOT NULL)
+         RETURNING update_digest",
+    )?;
+    let texts = select.query_map([id], |row| row.get::<_, String>(0))?;
+    let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+    texts.iter().map(|text| read("replies", text)).collect()
+}
+
+fn release_models(
+    transaction: &Transaction<'_>,
+    submission: &Submission,
+) -> Result<Vec<Digest>, Error> {
+    let id = submission.experiment_id.to_string();
+    let mut select = transaction.prepare_cached(
+        "SELECT round, model FROM rounds WHERE experiment_id = ?1 AND model_kept ORDER BY round",
+    )?;
+    let rows =
+        select.query_map([&id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
+    let kept: Vec<(u32, String)> = rows.collect::<Result<_, _>>()?;
+    let recent = kept.len().saturating_sub(LAST_MODELS);
+    let best = history::best_round(transaction, submission)?;
+    let mut released = Vec::new();
+    for (round, model) in kept.iter().take(recent).filter(|(round, _)| Some(*round) != best) {
+        transaction.execute(
+            "UPDATE rounds SET model_kept = 0 WHERE experiment_id = ?1 AND round = ?2",
+            params![id, round],
+        )?;
+        released.push(read_json::<ArtifactReference>("rounds", model)?.digest);
+    }
+    Ok(released)
+}
+
+fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Result<bool, Error> {
+    let wanted = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM rounds WHERE model_digest = ?1 AND model_kept)
+             OR EXISTS (SELECT 1 FROM replies WHERE update_digest = ?1 AND update_kept)
+             OR EXISTS (SELECT 1 FROM uploads WHERE digest = ?1)
+             OR EXISTS (SELECT 1 FROM experiments WHERE plan_digest = ?1)",
+        )?
+        .query_row([digest.to_string()], |row| row.get(0))?;
+    Ok(wanted)
+}
+
+/// The newest models stay, so that a reader who is a little late still finds its file.
+const LAST_MODELS: usize = 3;
+
+/// How long a file that no row names is kept for whoever brought it.
+const ORPHAN_LIFETIME_MILLISECONDS: u64 = 24 * 60 * 60 * 1000;

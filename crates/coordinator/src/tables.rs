@@ -1,0 +1,90 @@
+//! The coordinator's tables beside the journal's.
+
+use store::database::{Migration, Migrations};
+
+/// Everything the coordinator knows that is not an event of a machine.
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    component: "coordinator",
+    steps: &[Migration {
+        version: 1,
+        sql: "
+            CREATE TABLE nodes (
+                node TEXT PRIMARY KEY,
+                software TEXT NOT NULL,
+                paused INTEGER NOT NULL,
+                last_seen_at INTEGER NOT NULL,
+                datasets TEXT NOT NULL
+            ) WITHOUT ROWID;
+            CREATE TABLE experiments (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                experiment_id TEXT NOT NULL UNIQUE,
+                researcher_id TEXT NOT NULL,
+                name TEXT NOT NULL,
+                submission TEXT NOT NULL,
+                plan_digest TEXT NOT NULL,
+                submitted_at INTEGER NOT NULL,
+                updated_at INTEGER NOT NULL,
+                state TEXT NOT NULL,
+                code TEXT NOT NULL,
+                message TEXT NOT NULL,
+                round INTEGER NOT NULL,
+                last_event INTEGER NOT NULL DEFAULT 0
+            );
+            CREATE INDEX experiments_by_plan ON experiments (plan_digest);
+            CREATE TABLE executions (
+                round_id TEXT PRIMARY KEY,
+                experiment_id TEXT NOT NULL,
+                round INTEGER NOT NULL,
+                node TEXT NOT NULL,
+                dataset TEXT NOT NULL,
+                asked_at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX executions_by_round ON executions (experiment_id, round);
+            CREATE TABLE replies (
+                round_id TEXT PRIMARY KEY,
+                experiment_id TEXT NOT NULL,
+                round INTEGER NOT NULL,
+                node TEXT NOT NULL,
+                dataset TEXT NOT NULL,
+                at INTEGER NOT NULL,
+                late INTEGER NOT NULL,
+                used INTEGER NOT NULL DEFAULT 0,
+                loss REAL,
+                update_digest TEXT,
+                update_kept INTEGER NOT NULL,
+                body TEXT NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX replies_by_round ON replies (experiment_id, round);
+            CREATE INDEX replies_by_update ON replies (update_digest) WHERE update_kept;
+            CREATE TABLE rounds (
+                experiment_id TEXT NOT NULL,
+                round INTEGER NOT NULL,
+                started_at INTEGER,
+                ended_at INTEGER,
+                model TEXT,
+                model_digest TEXT,
+                model_kept INTEGER NOT NULL DEFAULT 0,
+                PRIMARY KEY (experiment_id, round)
+            ) WITHOUT ROWID;
+            CREATE INDEX rounds_by_model ON rounds (model_digest) WHERE model_kept;
+            CREATE TABLE events (
+                experiment_id TEXT NOT NULL,
+                sequence INTEGER NOT NULL,
+                at INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                fields TEXT NOT NULL,
+                PRIMARY KEY (experiment_id, sequence)
+            ) WITHOUT ROWID;
+            CREATE TABLE scalars (
+                round_id TEXT NOT NULL,
+                attempt INTEGER NOT NULL,
+                sequence INTEGER NOT NULL,
+                PRIMARY KEY (round_id, attempt, sequence)
+            ) WITHOUT ROWID;
+            CREATE TABLE uploads (
+                digest TEXT PRIMARY KEY,
+                at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+        ",
+    }],
+};
