@@ -89,7 +89,7 @@ codes! {
     DataInvalid, "data.invalid", Today, CannotHelp, "The dataset is not what the training plan or its registration says.";
     DataTooFewSamples, "data.too_few_samples", Today, CannotHelp, "The dataset has fewer samples than the node requires.";
     DataNoTrainingSamples, "data.no_training_samples", Today, CannotHelp, "No sample is left to train on.";
-    TrainingFailed, "training.failed", Today, CannotHelp, "The training failed inside the training plan.";
+    TrainingFailed, "training.failed", Sandbox, CannotHelp, "The training failed inside the training plan.";
     TrainingDiverged, "training.diverged", Today, CannotHelp, "The training diverged: the loss or a parameter is no longer finite.";
     PlanExportFailed, "plan.export_failed", Today, MayHelp, "The trained parameters could not be exported.";
     EgressDenied, "egress.denied", Today, CannotHelp, "The update is not what may leave the node.";

@@ -54,11 +54,6 @@ impl Failure {
         Self::new(Status::Usage, message)
     }
 
-    /// Nobody answered.
-    pub(crate) fn unreachable(message: impl std::fmt::Display) -> Self {
-        Self::new(Status::Unreachable, message)
-    }
-
     /// The user interrupted.
     pub(crate) fn interrupted(message: impl std::fmt::Display) -> Self {
         Self::new(Status::Interrupted, message)

@@ -20,11 +20,6 @@ impl Printer {
         Self { json }
     }
 
-    /// Whether the output is for programs.
-    pub(crate) const fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Whether a person watches standard error.
     pub(crate) fn is_watched(self) -> bool {
         !self.json && std::io::stderr().is_terminal()
@@ -83,9 +78,14 @@ impl Printer {
 
 /// A table for people: a header, then rows.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
+    wide_table(header.map(str::to_owned).to_vec(), rows.into_iter().map(Vec::from).collect())
+}
+
+/// A table whose number of columns is only known when it is printed.
+pub(crate) fn wide_table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.map(str::to_uppercase));
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row);
     }

@@ -16,7 +16,7 @@ use training_plan::metric::Metric;
 use super::process::unwritable;
 use crate::commands::experiment::view::number;
 use crate::failure::Failure;
-use crate::printer::{Printer, table};
+use crate::printer::{Printer, wide_table};
 
 /// Models measured on the hold-out.
 pub(super) struct Compared {
@@ -169,16 +169,19 @@ fn measure(model: &Path, table: &Table, metrics: &[Metric]) -> Result<Vec<Option
 impl Compared {
     /// The comparison for people.
     pub(super) fn table(&self) -> String {
+        let mut header = vec!["model".to_owned()];
+        header.extend(self.metrics.iter().map(|metric| metric.name().to_owned()));
+        header.push("trained on".to_owned());
         let rows = self.models.iter().map(|model| {
-            let values = model.values.iter().map(|value| value.map(number).unwrap_or_default());
-            [model.name.clone(), values.collect::<Vec<_>>().join("   "), model.trained_on.clone()]
+            let mut row = vec![model.name.clone()];
+            row.extend(model.values.iter().map(|value| value.map(number).unwrap_or_default()));
+            row.push(model.trained_on.clone());
+            row
         });
-        let names: Vec<&str> = self.metrics.iter().map(|metric| metric.name()).collect();
-        let header = ["model", &names.join(" ") as &str, "trained on"];
         format!(
             "on {} patients that no hospital has:\n\n{}",
             self.patients,
-            table(header, rows.collect())
+            wide_table(header, rows.collect())
         )
     }
 

@@ -88,7 +88,7 @@ impl Federation {
                 {
                     self.approve(plan)?;
                     approved = true;
-                    view.say("every owner approves the plan");
+                    view.say("approved", "every owner approves the plan");
                 }
                 Occurrence::Failed { code, message } | Occurrence::Paused { code, message } => {
                     view.finish();

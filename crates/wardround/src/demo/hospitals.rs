@@ -94,9 +94,6 @@ pub(super) fn write_files(
     Ok(())
 }
 
-/// The most hospitals that the shipped assignments know.
-pub(crate) const MAXIMUM_HOSPITALS: usize = NAMES.len();
-
 const NAMES: [&str; 8] = ["north", "south", "east", "west", "central", "harbour", "hill", "lake"];
 const TABLE: &str = include_str!("../../../../examples/breast-cancer/breast-cancer.csv");
 const ASSIGNMENTS: &str = include_str!("../../../../examples/breast-cancer/assignments.csv");
@@ -124,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_number_of_hospitals_shares_the_same_rows() {
-        for hospitals in 1..=MAXIMUM_HOSPITALS {
+        for hospitals in 1..=NAMES.len() {
             let shares = shares(hospitals);
             assert_eq!(shares.len(), hospitals);
             let rows: usize = shares.iter().map(|(_, text)| text.lines().count() - 1).sum();
