@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::carrier::blocking;
 use crate::link::Welcome;
 use crate::notice::Notice;
 use crate::registry::{self, rounds};
@@ -51,7 +52,7 @@ impl Dispatcher {
     /// Takes up the rounds that an earlier process left open.
     pub(crate) async fn restore(&mut self) -> Result<(), registry::Error> {
         let now = self.site.clock.now();
-        let open = self.site.database.read(|transaction| rounds::open(transaction)).await?;
+        let open = self.site.database.read(rounds::open).await?;
         for id in open {
             let records =
                 self.site.database.read(move |transaction| rounds::records(transaction, id));
@@ -118,7 +119,7 @@ impl Dispatcher {
     /// Takes a request, or answers at once where it is known or nothing can be taken.
     async fn accept(&mut self, request: TrainRequest) {
         let id = request.round_id;
-        if self.drivers.contains_key(&id) {
+        if self.drivers.get(&id).is_some_and(|driver| !driver.is_closed()) {
             return self.tell(id, Message::Told(Event::RequestedAgain));
         }
         let state = move |transaction: &store::Transaction<'_>| -> Result<_, registry::Error> {
@@ -238,6 +239,10 @@ impl Dispatcher {
                 }
             }
             Err(error) => tracing::warn!(error = chain(&error), "old rounds cannot be dropped"),
+        }
+        let store = self.site.carrier.store().clone();
+        if let Err(error) = blocking(move || store.expire_partials()).await {
+            tracing::warn!(error = chain(&error), "broken transfers cannot be dropped");
         }
     }
 

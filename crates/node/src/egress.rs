@@ -30,7 +30,7 @@ pub(crate) struct Policy {
 /// Why an update may not leave: the code and detail for the reply, the text for the node's log.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(crate) failure: Failure,
+    pub(crate) failure: Box<Failure>,
     pub(crate) text: String,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn check_update(
     let differences = declaration.schema.differences(reader.schema());
     if !differences.is_empty() {
         let text = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(Refusal { failure: tensors(&differences), text });
+        return Err(Refusal { failure: Box::new(tensors(&differences)), text });
     }
     if reader.description() != declaration.description.as_deref() || !reader.header().is_canonical()
     {
@@ -86,7 +86,7 @@ fn check_norm(reader: &Reader, policy: Policy) -> Result<(), Refusal> {
     }
     let detail = Detail::Bound { bound: "update_norm".to_owned(), limit, requested: norm };
     Err(Refusal {
-        failure: Failure { code: Code::EgressDenied, detail: Some(detail) },
+        failure: Box::new(Failure { code: Code::EgressDenied, detail: Some(detail) }),
         text: format!("the update has norm {norm}, at most {limit} may leave"),
     })
 }
@@ -112,7 +112,7 @@ pub(crate) fn tensor_detail(tensor: &TensorSchema) -> TensorDetail {
 }
 
 fn denied(text: &str) -> Refusal {
-    Refusal { failure: Code::EgressDenied.into(), text: text.to_owned() }
+    Refusal { failure: Box::new(Code::EgressDenied.into()), text: text.to_owned() }
 }
 
 fn refused(error: parameters::Error) -> Refusal {

@@ -3,15 +3,14 @@
 mod bench;
 mod reply;
 mod steps;
+mod telling;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::wire::v1;
-use protocol::wire::v1::node_message::Message as ToCoordinator;
 use protocol::{Code, Phase, Timestamp, TrainReply, TrainRequest};
-use round::round::{Note, RestoreError};
+use round::round::RestoreError;
 use round::{Action, Event, Export, Outcome, Round, Ticket, Verdict};
 use store::artifact::Pin;
 use tokio::sync::mpsc;
@@ -20,7 +19,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use crate::dispatcher::restored_place;
 use crate::notice::Notice;
 use crate::registry::rounds;
-use crate::round_log::{LogLine, RoundLog, chain};
+use crate::round_log::{RoundLog, chain};
 use crate::site::Site;
 use crate::slots::Place;
 use crate::stop_flag::StopFlag;
@@ -280,37 +279,6 @@ impl RoundDriver {
         }
     }
 
-    /// Tells the coordinator and the operator of a record.
-    fn announce(&self, event: &Event) {
-        let round_id = self.request.round_id;
-        match event {
-            Event::AttemptStarted { attempt } => {
-                self.site.notify(Notice::RoundStarted { round_id, attempt: *attempt });
-                self.progress("started");
-            }
-            Event::Replied { reply } => {
-                tracing::info!(round = %round_id, code = %reply.code, "a round has ended");
-                self.site.notify(Notice::RoundEnded { round_id, code: reply.code });
-            }
-            Event::CancelRequested => self.write_log(self.round.phase(), "a cancel was asked for"),
-            Event::Accepted { .. }
-            | Event::Answered { .. }
-            | Event::DeadlinePassed
-            | Event::Connected
-            | Event::RequestedAgain
-            | Event::Acknowledged
-            | Event::Closed => {}
-        }
-    }
-
-    fn progress(&self, stage: &str) {
-        self.site.outbox.send(ToCoordinator::RoundProgress(v1::RoundProgress {
-            round_id: self.request.round_id.to_string(),
-            stage: stage.to_owned(),
-            queued_before: 0,
-        }));
-    }
-
     async fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             self.perform_one(action).await;
@@ -399,12 +367,6 @@ impl RoundDriver {
         self.events.push_back(Event::Replied { reply: Box::new(reply) });
     }
 
-    fn send_reply(&self) {
-        if let Some(reply) = &self.reply {
-            self.site.outbox.send(ToCoordinator::TrainReply(reply.clone().into()));
-        }
-    }
-
     async fn clean(&mut self) {
         self.bench = None;
         self.place.leave();
@@ -427,19 +389,6 @@ impl RoundDriver {
         }
     }
 
-    fn note(&self, note: Note) {
-        tracing::debug!(round = %self.request.round_id, ?note, "an event changed nothing");
-    }
-
-    fn write_log(&self, phase: Phase, text: &str) {
-        self.log.write(&LogLine {
-            at: self.site.clock.now(),
-            attempt: self.round.attempt(),
-            phase,
-            text: text.to_owned(),
-        });
-    }
-
     /// Lets go of everything that runs.
     async fn leave(&mut self) {
         if let Some(running) = &self.running {
@@ -448,6 +397,13 @@ impl RoundDriver {
         }
         while self.steps.join_next().await.is_some() {}
         self.bench = None;
+        // Whoever asks from now on is answered from the journal; who has asked, from here.
+        self.inbox.close();
+        while let Some(message) = self.inbox.recv().await {
+            if matches!(message, Message::Told(Event::RequestedAgain)) {
+                self.send_reply();
+            }
+        }
     }
 }
 

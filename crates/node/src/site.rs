@@ -1,5 +1,6 @@
 //! What the parts of one node share.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::wire::v1;
@@ -28,7 +29,7 @@ pub(crate) struct Site {
     pub(crate) slots: Slots,
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
-    pub(crate) plan_pins: Mutex<Vec<Pin>>,
+    pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,
 }
 
 impl Site {
@@ -66,7 +67,7 @@ impl Site {
 
     /// Keeps the files of all known plans, so that the owner can read what waits for a decision.
     pub(crate) async fn pin_plans(&self) -> Result<(), registry::Error> {
-        let plans = self.database.read(|transaction| plans::all(transaction)).await?;
+        let plans = self.database.read(plans::all).await?;
         for plan in plans {
             self.pin_plan(&plan.plan.digest);
         }
@@ -75,7 +76,7 @@ impl Site {
 
     /// Keeps a plan's file for as long as the node runs.
     pub(crate) fn pin_plan(&self, digest: &Digest) {
-        let pin = self.carrier.store().pin(digest);
-        self.plan_pins.lock().unwrap_or_else(PoisonError::into_inner).push(pin);
+        let mut pins = self.plan_pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.entry(*digest).or_insert_with(|| self.carrier.store().pin(digest));
     }
 }

@@ -362,7 +362,7 @@ fn read_bundle(path: &Path) -> Result<Bundle, Error> {
     let bundle = if text.starts_with('{') {
         Bundle::parse(text.as_bytes())
     } else {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
     };
     bundle.map_err(|error| refused(&error, None))

@@ -51,13 +51,13 @@ pub(super) struct Stepped {
 /// Why a step failed: what the reply may say, and what only the node's own log says.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) failure: Failure,
+    pub(crate) failure: Box<Failure>,
     pub(crate) text: String,
 }
 
 impl Fault {
     pub(crate) fn new(failure: impl Into<Failure>, text: impl Into<String>) -> Self {
-        Self { failure: failure.into(), text: text.into() }
+        Self { failure: Box::new(failure.into()), text: text.into() }
     }
 
     /// A step was asked for before the one that it needs: our own bug.
@@ -90,7 +90,7 @@ pub(super) async fn perform(mut work: Work, step: Step, mut bench: Box<Bench>) -
         work.write_log(phase, &fault.text);
         let round = work.request.round_id;
         tracing::warn!(%round, %phase, code = %fault.failure.code, "a step failed");
-        Outcome::Failed { failure: fault.failure }
+        Outcome::Failed { failure: *fault.failure }
     });
     Stepped { outcome, bench: Some(bench), findings: work.findings }
 }

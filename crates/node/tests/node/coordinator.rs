@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ struct Desk {
     heard: mpsc::UnboundedSender<FromNode>,
     refused_uploads: AtomicU32,
     closed: Mutex<HashSet<String>>,
-    acknowledges: std::sync::atomic::AtomicBool,
+    acknowledges: AtomicBool,
+    on_refusal: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Coordinator {
@@ -58,6 +59,7 @@ impl Coordinator {
             refused_uploads: AtomicU32::new(0),
             closed: Mutex::default(),
             acknowledges: true.into(),
+            on_refusal: Mutex::default(),
         });
         let settings =
             ServerSettings { shutdown_grace: Duration::from_millis(100), ..Default::default() };
@@ -96,6 +98,11 @@ impl Coordinator {
     /// Refuses the next uploads.
     pub(crate) fn refuse_uploads(&self, count: u32) {
         self.desk.refused_uploads.store(count, Ordering::SeqCst);
+    }
+
+    /// Does something while the next upload is refused.
+    pub(crate) fn on_refusal(&self, act: impl FnOnce() + Send + 'static) {
+        *self.desk.on_refusal.lock().unwrap() = Some(Box::new(act));
     }
 
     /// Says nothing to replies from now on, or acknowledges them again.
@@ -148,6 +155,16 @@ impl Coordinator {
             _ => None,
         })
         .await
+    }
+
+    /// The next reply to this request; those that are said again for others are passed over.
+    pub(crate) async fn reply_to(&mut self, request: &TrainRequest) -> TrainReply {
+        loop {
+            let reply = self.reply().await;
+            if reply.round_id == request.round_id {
+                return reply;
+            }
+        }
     }
 
     pub(crate) async fn reply(&mut self) -> TrainReply {
@@ -232,6 +249,9 @@ impl ArtifactShelf for Shelf {
         let is_refused = left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1))
             .is_ok();
+        if is_refused && let Some(act) = self.0.on_refusal.lock().unwrap().take() {
+            act();
+        }
         Ok(!is_refused)
     }
 

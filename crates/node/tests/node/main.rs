@@ -1,5 +1,7 @@
 //! A node on real sockets, with real data, against a small coordinator that speaks the real protocol.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod administration;
 mod approvals;
 mod coordinator;

@@ -67,15 +67,15 @@ impl Running {
     }
 
     /// Ends in an orderly way.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
-        self.task.await.unwrap();
+        (&mut self.task).await.unwrap();
     }
 
     /// Ends like a process that is killed: nothing more runs, nothing more is written.
-    pub(crate) async fn kill(self) {
+    pub(crate) async fn kill(&mut self) {
         self.task.abort();
-        drop(self.task.await);
+        drop((&mut self.task).await);
     }
 
     pub(crate) async fn notice(&mut self, fits: impl Fn(&Notice) -> bool) -> Notice {

@@ -108,6 +108,10 @@ impl Thread {
 
     fn open_data(&mut self) -> Result<Outcome, Fault> {
         let minimum_samples = self.work.site.config.minimum_samples;
+        if let Some(expected) = &self.work.request.data_loading_plan {
+            let text = format!("data loading plan {expected:?} is expected, the dataset has none");
+            return Err(Fault::new(Code::DataInvalid, text));
+        }
         let Session { instance, dataset } = self.session()?;
         let grant = DataGrant {
             path: &dataset.path,
@@ -229,7 +233,8 @@ impl Thread {
 
 impl From<runtime::Failure> for Fault {
     fn from(failure: runtime::Failure) -> Self {
-        Self::new(Failure { code: failure.code, detail: failure.detail }, failure.local)
+        let detail = failure.detail.map(|detail| *detail);
+        Self::new(Failure { code: failure.code, detail }, failure.local)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Phases 1, 2, 4 and 14: what the node decides without running the plan.
 
-use protocol::{ArtifactReference, Code, Phase};
+use protocol::{ArtifactReference, Code, Detail, Phase, TrainRequest};
 use round::{Failure, Outcome, Validation};
 use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
@@ -31,6 +31,7 @@ pub(super) async fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
 
 /// Phase 2: parses the training arguments.
 pub(super) fn parse_arguments(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
+    refuse_unavailable(&work.request)?;
     let given = Value::Object(work.request.training_args.clone());
     let arguments = TrainingArguments::parse(&given).map_err(|error| {
         let failure = Failure { code: Code::ArgumentsInvalid, detail: Some(error.detail()) };
@@ -54,6 +55,23 @@ pub(super) fn parse_arguments(work: &mut Work, bench: &mut Bench) -> Result<Outc
     };
     bench.arguments = Some(arguments);
     Ok(outcome)
+}
+
+/// What this version cannot do is refused, never ignored.
+fn refuse_unavailable(request: &TrainRequest) -> Result<(), Fault> {
+    let named = [
+        ("aggregator_args", !request.aggregator_args.is_empty()),
+        ("auxiliary_state", request.auxiliary_state.is_some()),
+        ("previous_state", request.previous_state.is_some()),
+    ];
+    let Some((key, _)) = named.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let detail = Detail::Argument {
+        key: key.to_owned(),
+        value: Value::Null,
+        rule: "is not available in this version".to_owned(),
+    };
+    let failure = Failure { code: Code::ArgumentsInvalid, detail: Some(detail) };
+    Err(Fault::new(failure, format!("{key} is not available in this version")))
 }
 
 /// Phase 4: the owner's word on the plan; a plan that is new is listed for a decision.
@@ -108,7 +126,7 @@ async fn check_update(
     let store = work.site.carrier.store().clone();
     let judged = blocking(move || match store.open_verified(&update.digest) {
         Ok(artifact) => egress::check_update(&artifact.path, &declaration, policy)
-            .map_err(|refusal| Fault::new(refusal.failure, refusal.text)),
+            .map_err(|refusal| Fault::new(*refusal.failure, refusal.text)),
         Err(error) => Err(Fault::new(Code::NodeInternal, chain(&error))),
     });
     judged.await
