@@ -23,6 +23,7 @@ impl AwaitingExport {
         match self.0.receive(event, now, Self::round) {
             Received::Answered(mut context, Outcome::Exported { export }) => {
                 context.update = Some(export.update);
+                context.warn(export.warnings);
                 AwaitingEgress::enter(context)
             }
             Received::Answered(context, _) => context.fail_unexpected(),

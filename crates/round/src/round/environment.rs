@@ -164,11 +164,11 @@ impl Environment {
 
     /// The replies in the journal.
     pub(super) fn replies(&self) -> Vec<&TrainReply> {
-        let of = |event| match event {
-            &Event::Replied { ref reply } => Some(&**reply),
+        let replies = self.journal.iter().filter_map(|(event, _)| match event {
+            Event::Replied { reply } => Some(&**reply),
             _ => None,
-        };
-        self.journal.iter().filter_map(|(event, _)| of(event)).collect()
+        });
+        replies.collect()
     }
 
     /// The code of the one reply.
@@ -342,8 +342,16 @@ impl Environment {
         match phase {
             Phase::Accept => Outcome::DatasetFound,
             Phase::Arguments => Outcome::ArgumentsParsed {
-                before: if fate % 2 == 0 { Validation::Wanted } else { Validation::Skipped },
-                after: if fate % 3 == 0 { Validation::Wanted } else { Validation::Skipped },
+                before: if fate.is_multiple_of(2) {
+                    Validation::Wanted
+                } else {
+                    Validation::Skipped
+                },
+                after: if fate.is_multiple_of(3) {
+                    Validation::Wanted
+                } else {
+                    Validation::Skipped
+                },
                 warnings: Vec::new(),
             },
             Phase::Plan => Outcome::PlanFetched,
@@ -365,7 +373,7 @@ impl Environment {
                 self.file = true;
                 Outcome::Exported { export: Box::new(export()) }
             }
-            Phase::Egress if fate % 8 == 0 => Outcome::EgressHeld,
+            Phase::Egress if fate.is_multiple_of(8) => Outcome::EgressHeld,
             Phase::Egress => Outcome::EgressAllowed { warnings: Vec::new() },
             Phase::Upload => self.upload(fate),
             Phase::Reply | Phase::Clean => panic!("{phase} is not performed by this action"),
