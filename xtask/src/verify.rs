@@ -1,6 +1,6 @@
 //! Everything that must hold before a change lands, each step with its time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let verify = Verify { root };
+    let verify = Verify { root: root.to_owned() };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, step) in STEPS {
         crate::say(&format!("verify: {name}"));
@@ -28,11 +28,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-type Step = fn(&Verify<'_>) -> Result<()>;
+type Step = fn(&Verify) -> Result<()>;
 
 const STEPS: &[(&str, Step)] = &[
     ("format", |verify| verify.cargo(&["fmt", "--all", "--check"])),
-    ("tidy", |verify| crate::tidy::run(verify.root)),
+    ("tidy", |verify| crate::tidy::run(&verify.root)),
+    ("fixtures", Verify::fixtures),
     ("build", |verify| verify.cargo(&["build", "--locked", "--workspace", "--all-targets"])),
     ("tests", Verify::tests),
     ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
@@ -41,11 +42,24 @@ const STEPS: &[(&str, Step)] = &[
     ("deny", Verify::deny),
 ];
 
-struct Verify<'a> {
-    root: &'a Path,
+struct Verify {
+    root: PathBuf,
 }
 
-impl Verify<'_> {
+impl Verify {
+    /// Every committed file that a script made is what the script makes.
+    fn fixtures(&self) -> Result<()> {
+        let scripts = [
+            "examples/breast-cancer/make_shares.py",
+            "crates/dataset/tests/fixtures/make_golden.py",
+        ];
+        for script in scripts {
+            let mut command = Command::new("python3");
+            succeed(command.args([script, "--check"]).current_dir(&self.root))?;
+        }
+        Ok(())
+    }
+
     fn tests(&self) -> Result<()> {
         let nextest = Command::new("cargo").args(["nextest", "--version"]).output();
         if nextest.is_ok_and(|output| output.status.success()) {
@@ -89,7 +103,7 @@ impl Verify<'_> {
             self.cargo(&[&install[..], &["--profile", "dev", "--quiet"]].concat())?;
         }
         let mut command = Command::new(&program);
-        command.current_dir(self.root).args(["check", "bans", "licenses", "sources"]);
+        command.current_dir(&self.root).args(["check", "bans", "licenses", "sources"]);
         succeed(&mut command)
     }
 
@@ -99,7 +113,7 @@ impl Verify<'_> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("cargo");
-        command.args(arguments).current_dir(self.root);
+        command.args(arguments).current_dir(&self.root);
         command
     }
 }
