@@ -112,10 +112,10 @@ async fn an_unacknowledged_reply_is_sent_at_every_connection_with_the_same_bytes
     scene.coordinator.request(&request);
     let first = scene.coordinator.wire_reply().await;
     scene.node.stop().await;
+    scene.coordinator.acknowledge(true);
     let mut node = scene.home.start();
     let greeting = scene.coordinator.greeting().await;
     assert_eq!(greeting.open_rounds, [request.round_id.to_string()]);
-    scene.coordinator.acknowledge(true);
     let second = scene.coordinator.wire_reply().await;
     assert_eq!(first, second);
     delivered(&node, &request).await;
