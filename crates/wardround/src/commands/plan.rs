@@ -35,7 +35,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
-    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
     Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
         .map_err(|error| Failure::from_error(&error))
 }
