@@ -11,7 +11,10 @@ use parameters::{Dtype, Durability, PositionedWriter, Reader, Schema, element::O
 use protocol::{DatasetName, NodeId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, kernel::Kernel};
+use crate::{
+    Error,
+    kernel::{Kernel, NOTHING},
+};
 
 /// Averages updates.
 ///
@@ -171,12 +174,16 @@ impl<'a> Mean<'a> {
     ) -> Result<(), Error> {
         let tensor = &self.model.tensors()[chunk.tensor];
         let kernel = Kernel::of(tensor.dtype);
-        let (bytes, sums) = buffers.of(chunk.elements, tensor.dtype);
-        for (number, term) in self.terms.iter().enumerate() {
-            self.read(chunk, term, bytes)?;
-            let accumulate = if number == 0 { kernel.start } else { kernel.add };
-            accumulate(term.weight, bytes, sums);
+        let length = chunk.elements * tensor.dtype.size();
+        let (bytes, sums) = buffers.of(length, chunk.elements);
+        sums.fill(NOTHING);
+        for group in self.terms.chunks(GROUP) {
+            for (term, bytes) in group.iter().zip(bytes.chunks_exact_mut(length)) {
+                self.read(chunk, term, bytes)?;
+            }
+            add_group(kernel, group, bytes, sums);
         }
+        let bytes = &mut bytes[..length];
         (kernel.finish)(self.total, sums, bytes);
         if let Some(index) = (Operations::of(tensor.dtype).first_invalid)(bytes) {
             return Err(self.not_finite(chunk, chunk.start + index));
@@ -229,7 +236,7 @@ impl<'a> Mean<'a> {
     }
 }
 
-/// Holds one thread's memory: the bytes of one chunk, and its sums.
+/// Holds one thread's memory: one chunk of each update of a group, and the sums.
 #[derive(Default)]
 struct Buffers {
     bytes: Vec<u8>,
@@ -237,8 +244,8 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn of(&mut self, elements: usize, dtype: Dtype) -> (&mut [u8], &mut [f64]) {
-        let bytes = elements * dtype.size();
+    fn of(&mut self, length: usize, elements: usize) -> (&mut [u8], &mut [f64]) {
+        let bytes = GROUP * length;
         if self.bytes.len() < bytes {
             self.bytes.resize(bytes, 0);
         }
@@ -246,6 +253,20 @@ impl Buffers {
             self.sums.resize(elements, 0.0);
         }
         (&mut self.bytes[..bytes], &mut self.sums[..elements])
+    }
+}
+
+/// Adds the updates of a group in their order; a full group in one pass.
+fn add_group(kernel: Kernel, group: &[Term<'_>], bytes: &[u8], sums: &mut [f64]) {
+    let length = bytes.len() / GROUP;
+    if let [a, b, c, d] = group {
+        let weights = [a, b, c, d].map(|term| term.weight);
+        let part = |place: usize| &bytes[place * length..(place + 1) * length];
+        (kernel.add_four)(weights, [part(0), part(1), part(2), part(3)], sums);
+        return;
+    }
+    for (term, bytes) in group.iter().zip(bytes.chunks_exact(length)) {
+        (kernel.add)(term.weight, bytes, sums);
     }
 }
 
@@ -315,9 +336,12 @@ fn unreadable(update: &Update, source: parameters::Error) -> Error {
     Error::Unreadable { node: update.node.clone(), dataset: update.dataset.clone(), source }
 }
 
-/// The elements of one chunk: of F32 64 KiB to read and 128 KiB of sums, which stay in a core's
-/// second-level cache while every update passes.
+/// The elements of one chunk: of F32 64 KiB to read from each update and 128 KiB of sums, which stay
+/// in a core's second-level cache while every update passes.
 const CHUNK_ELEMENTS: usize = 16_384;
+
+/// The updates that are added in one pass.
+const GROUP: usize = 4;
 
 /// The largest count that `f64` holds exactly with all below it.
 const MOST_SAMPLES: u64 = 1 << 53;

@@ -212,6 +212,29 @@ fn counts_that_give_no_mean_are_named() {
     assert_eq!(error.to_string(), "there are two updates from dataset a of node north");
 }
 
+/// Updates are added four at a time; the sum must be that of adding one after the other.
+#[test]
+fn any_number_of_sites_is_summed_one_after_the_other() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    // Thirds of very different size, so that another order of the additions shows.
+    let exponents = [-5, -2, 1, 4, -4, -1, 2, 5, -3];
+    let value = |site: usize| 10.0_f64.powi(exponents[site]) / 3.0;
+    for count in 1..=names.len() {
+        let mut sites = Sites::new();
+        for (site, name) in names[..count].iter().enumerate() {
+            sites = sites.with(name, "a", 7 + site as u64, &one(Dtype::F64, &[value(site), 1.0]));
+        }
+        let mut sum = 0.0;
+        let mut total = 0.0;
+        for site in 0..count {
+            sum += (7 + site) as f64 * value(site);
+            total += (7 + site) as f64;
+        }
+        let mean = sites.aggregate(FedAvg::new(Weights::Samples), &sites.updates());
+        assert_eq!(values(&mean.expect("aggregated")), [sum / total, 1.0], "{count} sites");
+    }
+}
+
 #[test]
 fn a_site_without_samples_adds_nothing_to_the_others() {
     let sites = Sites::new().with("north", "a", 0, &one(Dtype::F32, &[100.0])).with(
