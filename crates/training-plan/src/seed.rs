@@ -46,7 +46,7 @@ pub struct Place<'a> {
     pub node: &'a NodeId,
     /// The dataset's name at the node.
     pub dataset: &'a DatasetName,
-    /// The epoch within the round, from 1.
+    /// The epoch within the round, from 0.
     pub epoch: u64,
 }
 
