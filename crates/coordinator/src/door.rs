@@ -1,6 +1,7 @@
-//! What callers are told: one table from code to gRPC status, and public sentences only.
+//! What callers are told: a code, and public sentences only.
 
-use protocol::{Code, wire};
+use protocol::Code;
+use protocol::wire::{self, refusal};
 use tonic::Status;
 
 use crate::record;
@@ -12,7 +13,7 @@ pub(crate) fn status(code: Code) -> Status {
 
 /// As [`status`], with a sentence of its own that is fit for the caller.
 pub(crate) fn status_with(code: Code, sentence: &str) -> Status {
-    Status::new(grpc(code), format!("{code}: {sentence}"))
+    refusal::status_with(code, &format!("{code}: {sentence}"))
 }
 
 /// What a message is told that does not follow the protocol: the field and its rule, never its value.
@@ -26,28 +27,6 @@ pub(crate) fn internal(error: &record::Error) -> Status {
     status(Code::CoordinatorInternal)
 }
 
-fn grpc(code: Code) -> tonic::Code {
-    let entry = TABLE.iter().find(|(known, _)| *known == code);
-    // What a round may end with is told in replies and histories, not as the status of a call.
-    entry.map_or(tonic::Code::Unknown, |(_, status)| *status)
-}
-
-/// The gRPC status of each code that a call may end with.
-const TABLE: &[(Code, tonic::Code)] = &[
-    (Code::Ok, tonic::Code::Ok),
-    (Code::RequestInvalid, tonic::Code::InvalidArgument),
-    (Code::ExperimentInvalid, tonic::Code::InvalidArgument),
-    (Code::ExperimentUnknown, tonic::Code::NotFound),
-    (Code::ArtifactUnknown, tonic::Code::NotFound),
-    (Code::ExperimentState, tonic::Code::FailedPrecondition),
-    (Code::WireVersion, tonic::Code::FailedPrecondition),
-    (Code::PolicyDenied, tonic::Code::PermissionDenied),
-    (Code::NodeNameTaken, tonic::Code::AlreadyExists),
-    (Code::CoordinatorBusy, tonic::Code::ResourceExhausted),
-    (Code::StorageFull, tonic::Code::ResourceExhausted),
-    (Code::CoordinatorInternal, tonic::Code::Internal),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,19 +35,10 @@ mod tests {
     fn a_status_carries_the_code_and_its_sentence() {
         let status = status(Code::ExperimentUnknown);
         assert_eq!(status.code(), tonic::Code::NotFound);
+        assert_eq!(refusal::code(&status), Some(Code::ExperimentUnknown));
         assert_eq!(
             status.message(),
             "experiment.unknown: The coordinator has no experiment with this identifier."
         );
-    }
-
-    #[test]
-    fn no_code_of_a_coordinator_is_unknown_to_the_table() {
-        for &code in Code::ALL {
-            let of_calls = ["coordinator.", "experiment.", "wire.", "storage."];
-            if of_calls.iter().any(|prefix| code.as_str().starts_with(prefix)) {
-                assert_ne!(grpc(code), tonic::Code::Unknown, "{code}");
-            }
-        }
     }
 }

@@ -1,12 +1,15 @@
 //! Which files stay: plans always, the last models and the best, updates until their round is checkpointed.
 
-use protocol::{ArtifactReference, Digest};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::{ArtifactReference, Digest, Timestamp};
 use store::Transaction;
 use store::artifact::Error as ArtifactError;
 use store::rusqlite::params;
 
 use crate::history;
-use crate::record::{Error, read, read_json};
+use crate::record::{Error, column, read, read_json};
 use crate::shared::Shared;
 use crate::submission::Submission;
 
@@ -47,29 +50,58 @@ pub(crate) async fn delete(shared: &Shared, digests: Vec<Digest>) {
     }
 }
 
-/// Deletes files without a row that nobody has brought lately, and partial files that nobody continues.
-pub(crate) async fn sweep(shared: &Shared) -> Result<(), Error> {
-    let now = shared.clock.now();
-    let day_ago = now.milliseconds().saturating_sub(ORPHAN_LIFETIME_MILLISECONDS);
+/// The files that no row wanted when they were last looked at, with when that was first so.
+///
+/// A file may be on the disk a moment before a row names it: an aggregate before its checkpoint, an upload before its
+/// reply. So a file goes only when nobody has wanted it for a day.
+#[derive(Debug, Default)]
+pub(crate) struct Orphans {
+    since: BTreeMap<Digest, Timestamp>,
+}
+
+impl Orphans {
+    /// Looks at every file, deletes what has been an orphan for a day, and drops uploads that nobody continues.
+    pub(crate) async fn sweep(&mut self, shared: &Shared) -> Result<(), Error> {
+        let now = shared.clock.now();
+        forget_uploads(shared, now).await?;
+        let mut unwanted = Vec::new();
+        for digest in list(shared).await {
+            let read = move |transaction: &Transaction<'_>| is_wanted(transaction, &digest);
+            if !shared.database.read(read).await? {
+                unwanted.push(digest);
+            }
+        }
+        self.since.retain(|digest, _| unwanted.contains(digest));
+        for digest in unwanted {
+            self.since.entry(digest).or_insert(now);
+        }
+        let old = self.since.iter().filter(|(_, since)| since.until(now) >= ORPHAN_LIFETIME);
+        delete(shared, old.map(|(digest, _)| *digest).collect()).await;
+        Ok(())
+    }
+}
+
+async fn forget_uploads(shared: &Shared, now: Timestamp) -> Result<(), Error> {
+    let lifetime = u64::try_from(ORPHAN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
+    let oldest = Timestamp::from_milliseconds(now.milliseconds().saturating_sub(lifetime));
     shared
         .database
         .write(move |transaction| -> Result<(), Error> {
-            let day_ago = i64::try_from(day_ago).unwrap_or(i64::MAX);
-            transaction.execute("DELETE FROM uploads WHERE at < ?1", [day_ago])?;
+            transaction.execute("DELETE FROM uploads WHERE at < ?1", [column(oldest)])?;
             Ok(())
         })
-        .await?;
+        .await
+}
+
+async fn list(shared: &Shared) -> Vec<Digest> {
     let artifacts = shared.artifacts.clone();
-    let listed: Vec<ArtifactReference> = tokio::task::spawn_blocking(move || {
+    let listed = tokio::task::spawn_blocking(move || {
         if let Err(error) = artifacts.expire_partials() {
             tracing::warn!(%error, "abandoned uploads cannot be dropped");
         }
-        artifacts.list()
-    })
-    .await
-    .unwrap_or_default();
-    delete(shared, listed.into_iter().map(|reference| reference.digest).collect()).await;
-    Ok(())
+        artifacts.list().into_iter().map(|reference| reference.digest).collect()
+    });
+    listed.await.unwrap_or_default()
 }
 
 /// Notes that a file was brought, so that it is not an orphan before it is named by a row.
@@ -85,7 +117,7 @@ pub(crate) fn note_upload(
     Ok(())
 }
 
-/// Refuses [`ArtifactError`]s that mean a full disk from all others.
+/// Whether an error means that the disk is full.
 pub(crate) fn is_full(error: &ArtifactError) -> bool {
     matches!(error, ArtifactError::DiskFull { .. } | ArtifactError::NoRoom { .. })
 }
@@ -145,5 +177,5 @@ fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Result<bool, Err
 /// The newest models stay, so that a reader who is a little late still finds its file.
 const LAST_MODELS: usize = 3;
 
-/// How long a file that no row names is kept for whoever brought it.
-const ORPHAN_LIFETIME_MILLISECONDS: u64 = 24 * 60 * 60 * 1000;
+/// How long a file that no row names is kept.
+const ORPHAN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -114,6 +114,7 @@ impl Coordinator {
             shutdown: CancellationToken::new(),
         });
         let director = Director::start(Arc::clone(&shared), inbox, pausing).await?;
+        publish_address(&shared.config, &handle)?;
         Ok(Self { shared, server, director, scalars, handle, _lock: lock })
     }
 
@@ -129,8 +130,7 @@ impl Coordinator {
     /// Returns [`Error::Storage`] when the coordinator had to stop because nothing can be committed any more; what
     /// was acknowledged is safe, and a restart goes on from there.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { shared, server, director, scalars, handle, _lock } = self;
-        publish_address(&shared.config, &handle)?;
+        let Self { shared, server, director, scalars, handle: _, _lock } = self;
         let stop = shared.shutdown.clone();
         let readers = TaskTracker::new();
         let router = router(&shared, &readers);
@@ -208,8 +208,9 @@ fn publish_address(config: &Config, handle: &Handle) -> Result<(), Error> {
 
 /// Now and then drops files that nobody wants.
 async fn sweep(shared: &Shared) {
+    let mut orphans = retention::Orphans::default();
     loop {
-        if let Err(error) = retention::sweep(shared).await {
+        if let Err(error) = orphans.sweep(shared).await {
             tracing::warn!(%error, "the artifacts cannot be swept");
         }
         let next = shared.clock.now().after(SWEEP_INTERVAL);

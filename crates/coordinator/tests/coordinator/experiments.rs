@@ -1,42 +1,15 @@
 //! Experiments from submission to the last model, over real streams.
 
-use crate::support::{Researcher, Script, ScriptedNode, Server, soon};
+use crate::support::{NODES, Researcher, Script, ScriptedNode, Server, connected, nodes};
 use protocol::Code;
 use tokio::sync::watch;
-
-const NODES: [&str; 3] = ["east", "north", "southern"];
-
-fn nodes(server: &Server, scratch: &std::path::Path) -> Vec<ScriptedNode> {
-    let start =
-        |name: &&'static str| ScriptedNode::start(&server.address(), Script::new(name), scratch);
-    NODES.iter().map(start).collect()
-}
-
-async fn connected(researcher: &mut Researcher, count: usize) {
-    let all = async {
-        loop {
-            let nodes = researcher
-                .calls
-                .list_nodes(protocol::wire::v1::ListNodesRequest {})
-                .await
-                .unwrap()
-                .into_inner()
-                .nodes;
-            if nodes.iter().filter(|node| node.connected).count() >= count {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("the connection of every node", all).await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_experiment_runs_to_its_last_model() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    let _nodes = nodes(&server, scratch.path());
+    let _nodes = nodes(&server.address(), scratch.path());
     let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
     connected(&mut researcher, 3).await;
     let request = researcher.prepare(3).await;

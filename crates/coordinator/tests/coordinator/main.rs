@@ -1,4 +1,9 @@
 //! The coordinator in this process, with scripted nodes that speak the real stream over loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
 mod experiments;
+mod restarts;
+mod strangers;
 mod support;
+mod troubles;

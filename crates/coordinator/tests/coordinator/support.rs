@@ -15,7 +15,7 @@ use protocol::wire::v1::node_service_client::NodeServiceClient;
 use protocol::wire::v1::researcher_service_client::ResearcherServiceClient;
 use protocol::{
     ArtifactReference, Code, CorrelationId, DatasetId, Digest, ExperimentId, MetricsReport, Mode,
-    NodeId, RoundId, Scalar, Timing, TrainReply, TrainRequest,
+    RoundId, Scalar, Timing, TrainReply, TrainRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -36,7 +36,6 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// A running coordinator.
 pub(crate) struct Server {
-    pub(crate) folder: PathBuf,
     pub(crate) handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), coordinator::Error>>,
@@ -48,14 +47,13 @@ impl Server {
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {
-        let folder = config.folder.clone();
         let coordinator = Coordinator::open(config).await.expect("the coordinator opens");
         let handle = coordinator.handle();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(coordinator.run(async {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { folder, handle, stop: Some(stop), running }
+        Self { handle, stop: Some(stop), running }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -90,6 +88,9 @@ pub(crate) fn test_config(folder: &Path) -> Config {
     }
 }
 
+/// How many replies were sent, and which of them is a node's own in each round.
+pub(crate) type Turns = (watch::Sender<usize>, fn(u32) -> usize);
+
 /// How a scripted node behaves.
 #[derive(Clone)]
 pub(crate) struct Script {
@@ -102,7 +103,7 @@ pub(crate) struct Script {
     /// The codes that rounds end with, by round; `ok` where absent.
     pub(crate) ends: BTreeMap<u32, Code>,
     /// Whose turn it is to reply, where the order matters.
-    pub(crate) turns: Option<(watch::Sender<usize>, fn(u32) -> usize)>,
+    pub(crate) turns: Option<Turns>,
     /// Whether it works; while not, requests are accepted and nothing comes of them.
     pub(crate) works: watch::Receiver<bool>,
 }
@@ -545,6 +546,26 @@ pub(crate) fn model() -> Parameters {
     model
 }
 
-pub(crate) fn node_id(name: &str) -> NodeId {
-    name.parse().unwrap()
+/// The nodes of the usual federation: with different sample counts.
+pub(crate) const NODES: [&str; 3] = ["east", "north", "southern"];
+
+/// Starts the usual federation.
+pub(crate) fn nodes(address: &Address, scratch: &Path) -> Vec<ScriptedNode> {
+    let start = |name: &&'static str| ScriptedNode::start(address, Script::new(name), scratch);
+    NODES.iter().map(start).collect()
+}
+
+/// Waits until so many nodes are connected.
+pub(crate) async fn connected(researcher: &mut Researcher, count: usize) {
+    let all = async {
+        loop {
+            let listed = researcher.calls.list_nodes(v1::ListNodesRequest {}).await.unwrap();
+            let nodes = listed.into_inner().nodes;
+            if nodes.iter().filter(|node| node.connected).count() >= count {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the connection of every node", all).await;
 }

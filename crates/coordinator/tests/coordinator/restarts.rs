@@ -1,0 +1,90 @@
+//! Dying in every state and going on.
+
+use round::experiment::StateName;
+
+use crate::support::{Researcher, ScriptedNode, Server, connected, nodes, soon, test_config};
+
+/// The digest of the last model of a course that nothing disturbs.
+async fn undisturbed() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let _nodes = nodes(&server.address(), scratch.path());
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 3).await;
+    let request = researcher.prepare(2).await;
+    let id = researcher.submit(request).await;
+    researcher.watch_until(&id, "completed").await;
+    let digest = researcher.model(&id).await;
+    server.stop().await;
+    digest
+}
+
+/// Dies when an experiment has entered `state` and nothing of it was performed; the same nodes go on after the
+/// restart without another hand.
+async fn killed_in(state: StateName) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let config = coordinator::Config { pause_at: Some(state), ..test_config(folder.path()) };
+    let server = Server::start_with(config).await;
+    let address = server.handle.socket_address();
+    let _nodes: Vec<ScriptedNode> = nodes(&server.address(), scratch.path());
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 3).await;
+    let request = researcher.prepare(2).await;
+    let id = request.experiment_id.clone();
+    let mut calls = researcher.calls.clone();
+    let sent = request.clone();
+    // It is answered only where the coordinator lives that long.
+    let submitting = tokio::spawn(async move { calls.submit_experiment(sent).await });
+    let mut handle = server.handle.clone();
+    soon("the pause", handle.paused()).await;
+    server.kill().await;
+    let _answered_or_not = soon("the end of the call", submitting).await;
+
+    let config = coordinator::Config { listen: address, ..test_config(folder.path()) };
+    let server = Server::start_with(config).await;
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    assert_eq!(researcher.submit(request).await, id, "the same submission is the same experiment");
+    let events = researcher.watch_until(&id, "completed").await;
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(event.sequence, index as u64 + 1, "no event is lost or told twice");
+    }
+    let finished = events.iter().filter(|event| event.name == "round-finished").count();
+    assert_eq!(finished, 2, "each round ends once");
+    let digest = researcher.model(&id).await;
+    server.stop().await;
+    digest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_dies_in_any_state_makes_the_same_model() {
+    let expected = undisturbed().await;
+    for state in [
+        StateName::Selecting,
+        StateName::AwaitingApproval,
+        StateName::AwaitingReplies,
+        StateName::Aggregating,
+        StateName::Checkpointing,
+        StateName::FinalValidation,
+        StateName::Completed,
+    ] {
+        assert_eq!(killed_in(state).await, expected, "killed in {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_coordinator_is_refused_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let second = coordinator::Coordinator::open(test_config(folder.path())).await;
+    let error = second.expect_err("is refused").to_string();
+    assert!(error.contains("is in use by"), "{error}");
+    let found = coordinator::folder::find(folder.path()).unwrap();
+    let coordinator::folder::Whereabouts::Running(address) = found else { panic!("{found:?}") };
+    assert_eq!(address, server.address());
+    server.stop().await;
+    let found = coordinator::folder::find(folder.path()).unwrap();
+    let coordinator::folder::Whereabouts::Stopped(stopped) = found else { panic!("{found:?}") };
+    assert!(stopped.nodes().await.unwrap().is_empty());
+}

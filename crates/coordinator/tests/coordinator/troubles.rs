@@ -1,0 +1,213 @@
+//! Owners who have not decided, nodes that fail or stay away, researchers who change their mind.
+
+use protocol::Code;
+use protocol::wire::v1;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::support::{Researcher, Script, ScriptedNode, Server, connected, nodes};
+
+struct Federation {
+    _folder: tempfile::TempDir,
+    _scratch: tempfile::TempDir,
+    server: Server,
+    nodes: Vec<ScriptedNode>,
+    researcher: Researcher,
+}
+
+impl Federation {
+    async fn start(scripts: Vec<Script>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path()).await;
+        let count = scripts.len();
+        let start = |script| ScriptedNode::start(&server.address(), script, scratch.path());
+        let nodes = scripts.into_iter().map(start).collect();
+        let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+        connected(&mut researcher, count).await;
+        Self { _folder: folder, _scratch: scratch, server, nodes, researcher }
+    }
+}
+
+fn fields(event: &v1::ExperimentEvent) -> Value {
+    serde_json::from_str(&event.fields_json).unwrap()
+}
+
+fn last(events: &[v1::ExperimentEvent]) -> Value {
+    fields(events.last().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_experiment_waits_for_an_owner_and_says_for_whom() {
+    let (owner, approval) = watch::channel(Code::PlanNotRegistered);
+    let mut world =
+        Federation::start(vec![Script::new("east"), Script { approval, ..Script::new("north") }])
+            .await;
+    let request = world.researcher.prepare(1).await;
+    let id = world.researcher.submit(request).await;
+    let waiting = async {
+        loop {
+            let events = world.researcher.watch_until(&id, "waiting-for-approval").await;
+            let pending = last(&events)["pending"].clone();
+            let shown = world.researcher.show(&id).await;
+            if shown.executions.len() == 1 || pending != Value::Array(Vec::new()) {
+                return (shown, pending);
+            }
+        }
+    };
+    let (shown, _) = crate::support::soon("the wait", waiting).await;
+    assert_eq!(shown.summary.unwrap().state, "awaiting-approval");
+    owner.send(Code::Ok).unwrap();
+    let events = world.researcher.watch_until(&id, "completed").await;
+    let named = events.iter().filter(|event| event.name == "waiting-for-approval").any(|event| {
+        fields(event)["pending"] == serde_json::json!([{ "node": "north", "dataset": "records" }])
+    });
+    assert!(named, "the owner who has to decide is named");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_nothing_stalls_a_round_until_its_deadline_only() {
+    let (wake, works) = watch::channel(false);
+    let mut world = Federation::start(vec![
+        Script::new("east"),
+        Script::new("north"),
+        Script { works, ..Script::new("southern") },
+    ])
+    .await;
+    let request = world.researcher.prepare(1).await;
+    let request = v1::SubmitExperimentRequest { round_deadline_milliseconds: 1_500, ..request };
+    let id = world.researcher.submit(request).await;
+    world.researcher.watch_until(&id, "completed").await;
+    let history = world.researcher.history(&id).await;
+    let used: Vec<&str> = history.rounds[1]
+        .sites
+        .iter()
+        .filter(|site| site.used)
+        .map(|site| site.node.as_str())
+        .collect();
+    assert_eq!(used, ["east", "north"]);
+
+    // Now it answers: its reply is stored, told to be late, and changes nothing.
+    let model = world.researcher.model(&id).await;
+    wake.send(true).unwrap();
+    let settled = async {
+        while !world.nodes[2].acknowledged().contains(&"round.closed".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::support::soon("the answer to the late reply", settled).await;
+    assert_eq!(world.researcher.model(&id).await, model);
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_successes_pause_with_the_reason_and_resume_goes_on() {
+    let ends = [(1, Code::DataInvalid)].into_iter().collect();
+    let mut world =
+        Federation::start(vec![Script::new("east"), Script { ends, ..Script::new("north") }]).await;
+    let request = world.researcher.prepare(1).await;
+    let id = world.researcher.submit(request).await;
+    let events = world.researcher.watch_until(&id, "paused").await;
+    assert_eq!(last(&events)["code"], "round.too_few_updates");
+    assert_eq!(
+        last(&events)["message"],
+        "round 1 has 1 of 2 needed nodes; north/records: data.invalid"
+    );
+    let shown = world.researcher.show(&id).await.summary.unwrap();
+    assert_eq!((shown.state.as_str(), shown.code.as_str()), ("paused", "round.too_few_updates"));
+
+    let resume = v1::ResumeExperimentRequest { experiment_id: id.clone() };
+    world.researcher.calls.resume_experiment(resume.clone()).await.unwrap();
+    let asked_twice = async {
+        while world.nodes[1].accepted().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::support::soon("the second attempt", asked_twice).await;
+    assert_eq!(world.nodes[0].accepted().len(), 1, "what was received is kept");
+
+    let cancel = v1::CancelExperimentRequest { experiment_id: id.clone() };
+    world.researcher.calls.cancel_experiment(cancel.clone()).await.unwrap();
+    world.researcher.watch_until(&id, "cancelled").await;
+    let refused = world.researcher.calls.cancel_experiment(cancel).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().starts_with("experiment.state: "), "{refused}");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_that_may_pass_is_tried_again() {
+    // The scripted node fails its first execution of round 1 only.
+    let ends = [(1, Code::NodeUnavailable)].into_iter().collect();
+    let mut world =
+        Federation::start(vec![Script::new("east"), Script { ends, ..Script::new("north") }]).await;
+    let request = world.researcher.prepare(1).await;
+    let id = world.researcher.submit(request).await;
+    let events = world.researcher.watch_until(&id, "paused").await;
+    let retries = events.iter().filter(|event| event.name == "retrying").count();
+    assert_eq!(retries, 2, "as many as the experiment allows");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_nodes_pause_at_the_selection_deadline() {
+    let mut world = Federation::start(vec![Script::new("east")]).await;
+    let request = world.researcher.prepare(1).await;
+    let request = v1::SubmitExperimentRequest { selection_deadline_milliseconds: 200, ..request };
+    let id = world.researcher.submit(request).await;
+    let events = world.researcher.watch_until(&id, "paused").await;
+    assert_eq!(last(&events)["code"], "nodes.too_few");
+    assert!(events.iter().any(|event| event.name == "waiting-for-nodes"));
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_experiments_run_at_once_and_a_plan_is_fetched_for_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let _nodes = nodes(&server.address(), scratch.path());
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 3).await;
+    let first = researcher.prepare(3).await;
+    let second = researcher.prepare(3).await;
+    let first = researcher.submit(first).await;
+    let second = researcher.submit(second).await;
+    researcher.watch_until(&first, "completed").await;
+    researcher.watch_until(&second, "completed").await;
+    assert_eq!(researcher.model(&first).await, researcher.model(&second).await);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_models_and_the_best_are_kept_and_updates_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let _nodes = nodes(&server.address(), scratch.path());
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 3).await;
+    let request = researcher.prepare(5).await;
+    let id = researcher.submit(request).await;
+    researcher.watch_until(&id, "completed").await;
+    let history = researcher.history(&id).await;
+    let mut kept = Vec::new();
+    for round in &history.rounds {
+        let digest = round.model.as_ref().unwrap().digest;
+        let there = researcher.files.size(&digest).await.ok().flatten().is_some();
+        if there {
+            kept.push(round.round);
+        }
+    }
+    assert_eq!(kept, [3, 4, 5], "the best is among the last here");
+    let files = walk(&folder.path().join("artifacts").join("sha256"));
+    // The initial parameters were brought less than a day ago, so they stay; the plan stays always.
+    assert_eq!(files, 3 + 1 + 1, "no update is left");
+    server.stop().await;
+}
+
+fn walk(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
+}
