@@ -49,13 +49,14 @@ impl Coordinator {
         let arguments = [&start[..], more].concat();
         let daemon = Daemon::start("the coordinator", &self.program, &arguments, &log);
         let listening = daemon.await_named("listening");
-        self.address = listening["address"].as_str().expect("is a text").to_owned();
+        let address = listening["address"].as_str().expect("is a text");
+        self.address = address.trim_start_matches("http://").to_owned();
         self.daemon = Some(daemon);
     }
 
     /// Where nodes and researchers reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address.trim_start_matches("http://"))
+        format!("http://{}", self.address)
     }
 
     /// Its folder.

@@ -47,15 +47,16 @@ impl EventLines {
         self.state().lines.clone()
     }
 
-    /// Waits for the first line that matches, among those that came already too.
+    /// Waits for the first line that matches, among those that came already too; the first `skipped` do not count.
     pub(crate) fn wait(
         &self,
+        skipped: usize,
         patience: Duration,
         matches: impl Fn(&Value) -> bool,
     ) -> Result<Value, Missing> {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
-        let mut seen = 0;
+        let mut seen = skipped;
         loop {
             if let Some(found) = state.lines[seen..].iter().find(|line| matches(line)) {
                 return Ok(found.clone());

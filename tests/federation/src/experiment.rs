@@ -1,7 +1,7 @@
 //! What a researcher submits, and how it goes on.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -58,6 +58,19 @@ impl ExperimentFile {
     ///
     /// Panics where a file cannot be written or the coordinator refuses.
     pub fn submit(&self, folder: &Path, coordinator: &Coordinator) -> Experiment {
+        let file = self.write(folder);
+        let submitted = coordinator.document(&["experiment", "submit", &file.to_string_lossy()]);
+        let id = submitted["experiment_id"].as_str().expect("is a text");
+        let plan = submitted["plan"].as_str().expect("is a text");
+        Experiment::follow(coordinator, id, plan)
+    }
+
+    /// Writes the experiment and its plan into a folder; gives the experiment's file.
+    ///
+    /// # Panics
+    ///
+    /// Panics where a file cannot be written.
+    pub fn write(&self, folder: &Path) -> PathBuf {
         std::fs::create_dir_all(folder).expect("the folder can be made");
         let plan = match self.plan_change {
             None => PLAN.to_owned(),
@@ -74,12 +87,7 @@ impl ExperimentFile {
         ] {
             std::fs::write(path, text).expect("the file can be written");
         }
-        let file = file.to_string_lossy();
-        let submitted = coordinator.document(&["experiment", "submit", &file]);
-        let id = submitted["experiment_id"].as_str().expect("is a text").to_owned();
-        let plan = submitted["plan"].as_str().expect("is a text").to_owned();
-        let watch = follow(coordinator, &id);
-        Experiment { id, plan, watch }
+        file
     }
 
     fn text(&self) -> String {
@@ -96,6 +104,14 @@ impl ExperimentFile {
 }
 
 impl Experiment {
+    /// Follows an experiment that the coordinator has; waits until it is heard.
+    pub fn follow(coordinator: &Coordinator, id: &str, plan: &str) -> Self {
+        let watch = coordinator.follow("experiment watch", &["experiment", "watch", id]);
+        // From here on it is followed through restarts of the coordinator.
+        watch.await_named("submitted");
+        Self { id: id.to_owned(), plan: plan.to_owned(), watch }
+    }
+
     /// Waits for the first event that matches; those that came before count.
     #[track_caller]
     pub fn await_event(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
@@ -155,10 +171,6 @@ impl Experiment {
         })
         .collect()
     }
-}
-
-fn follow(coordinator: &Coordinator, id: &str) -> Daemon {
-    coordinator.follow("experiment watch", &["experiment", "watch", id])
 }
 
 const VALIDATED_TWICE: &str = "\

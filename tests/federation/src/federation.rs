@@ -85,6 +85,33 @@ impl Federation {
         found.unwrap_or_else(|| panic!("no hospital {name}"))
     }
 
+    /// Kills the coordinator and starts it again; it stands still where an experiment enters a state, if one is given.
+    ///
+    /// Waits until every running node has dialled again.
+    pub fn restart_coordinator(&mut self, pause_at: Option<&str>) {
+        let seen = self.events_of_nodes();
+        self.coordinator.kill();
+        match pause_at {
+            Some(state) => self.coordinator.start_pausing_at(state),
+            None => self.coordinator.start(),
+        }
+        self.await_reconnection(&seen);
+    }
+
+    /// How many events each running node has printed, for [`await_reconnection`](Self::await_reconnection).
+    pub fn events_of_nodes(&self) -> Vec<(String, usize)> {
+        let running = self.hospitals.iter().filter(|hospital| hospital.is_running());
+        running.map(|one| (one.name().to_owned(), one.daemon().events().len())).collect()
+    }
+
+    /// Waits until these nodes have connected after the events that they had printed then.
+    pub fn await_reconnection(&mut self, seen: &[(String, usize)]) {
+        for (name, seen) in seen {
+            let node = self.hospital(name).daemon();
+            node.await_after(*seen, "another connection", |event| event["event"] == "connected");
+        }
+    }
+
     /// Submits an experiment.
     pub fn submit(&mut self, file: &ExperimentFile) -> Experiment {
         self.submitted += 1;

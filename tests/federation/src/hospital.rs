@@ -94,6 +94,11 @@ impl Hospital {
         self.daemon = Some(daemon);
     }
 
+    /// Whether the node's process was started and not ended by its owner.
+    pub fn is_running(&self) -> bool {
+        self.daemon.is_some()
+    }
+
     /// The running process.
     ///
     /// # Panics

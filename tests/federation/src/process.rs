@@ -50,7 +50,22 @@ impl Daemon {
     /// Panics where none comes in time, or the process ends before.
     #[track_caller]
     pub fn await_event(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
-        match self.lines.wait(PATIENCE, matches) {
+        self.await_after(0, what, matches)
+    }
+
+    /// Waits for the first event that matches after the first `skipped` events.
+    ///
+    /// # Panics
+    ///
+    /// As [`await_event`](Self::await_event).
+    #[track_caller]
+    pub fn await_after(
+        &self,
+        skipped: usize,
+        what: &str,
+        matches: impl Fn(&Value) -> bool,
+    ) -> Value {
+        match self.lines.wait(skipped, PATIENCE, matches) {
             Ok(event) => event,
             Err(Missing::Ended) => panic!("{} ended before {what}\n{}", self.name, self.tail()),
             Err(Missing::Late) => {
@@ -95,7 +110,7 @@ impl Daemon {
         let begun = Instant::now();
         self.signal(Signal::TERM);
         // A process that has ended has closed its output.
-        if self.lines.wait(patience, |_| false) == Err(Missing::Late) {
+        if self.lines.wait(0, patience, |_| false) == Err(Missing::Late) {
             panic!("{} does not end within {patience:?}\n{}", self.name, self.tail());
         }
         let status = self.child.wait().expect("the process was started");
@@ -109,7 +124,7 @@ impl Daemon {
     /// Panics where it does not in time.
     #[track_caller]
     pub fn await_end(mut self) -> ExitStatus {
-        if self.lines.wait(PATIENCE, |_| false) == Err(Missing::Late) {
+        if self.lines.wait(0, PATIENCE, |_| false) == Err(Missing::Late) {
             panic!("{} does not end within {PATIENCE:?}\n{}", self.name, self.tail());
         }
         self.child.wait().expect("the process was started")
