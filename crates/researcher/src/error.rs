@@ -120,7 +120,13 @@ impl Error {
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
         match refusal::code(&status) {
-            Some(code) => Self::Refused { code, message: status.message().to_owned() },
+            Some(code) => {
+                let said = status.message();
+                // The code stands beside the words; it need not be said twice.
+                let words =
+                    said.strip_prefix(code.as_str()).and_then(|rest| rest.strip_prefix(": "));
+                Self::Refused { code, message: words.unwrap_or(said).to_owned() }
+            }
             None => Self::Silent(Box::new(status)),
         }
     }

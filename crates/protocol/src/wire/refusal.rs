@@ -20,23 +20,24 @@ use crate::code::Retry;
 /// assert_eq!(refusal::code(&status), Some(Code::ExperimentUnknown));
 /// ```
 pub fn status(code: Code) -> Status {
-    with_message(code, code.sentence())
+    status_with(code, code.sentence())
 }
 
 /// Refuses a call with a code and words that name the field and the rule of what the caller sent.
 pub fn status_about(code: Code, error: &super::Error) -> Status {
-    with_message(code, &error.to_string())
+    status_with(code, &error.to_string())
+}
+
+/// Refuses a call with a code and words of its own, which must be fit for the caller.
+pub fn status_with(code: Code, message: &str) -> Status {
+    let mut status = Status::new(grpc_code(code), message);
+    status.metadata_mut().insert(KEY, MetadataValue::from_static(code.as_str()));
+    status
 }
 
 /// The code that a refusal carries; none where the refusal is not ours.
 pub fn code(status: &Status) -> Option<Code> {
     status.metadata().get(KEY)?.to_str().ok()?.parse().ok()
-}
-
-fn with_message(code: Code, message: &str) -> Status {
-    let mut status = Status::new(grpc_code(code), message);
-    status.metadata_mut().insert(KEY, MetadataValue::from_static(code.as_str()));
-    status
 }
 
 fn grpc_code(code: Code) -> GrpcCode {
