@@ -1,0 +1,213 @@
+//! Parameters through two nodes and back: how long a round takes that only carries, and what it occupies.
+//!
+//! `cargo run --release -p benches --bin big_model [-- MEGABYTES[xROUNDS]…]`, after `cargo build --release -p
+//! wardround`; `100x7 1000x3` by default.
+//!
+//! Each round is an experiment of its own, with parameters that nobody has seen. Both nodes fetch them, load them,
+//! train for no epoch, write them as their update and bring it; the coordinator averages the two. The time is that
+//! between the journal's `round-started` and `round-finished`. The floor of the same run is what the machine takes to
+//! move the bytes that must move: sent over loopback four times and written and synchronised three times on the
+//! coordinator's side, hashed and written at the node's, two streams at once.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use benches::federation::{Federation, Study};
+use benches::machine;
+use benches::memory::{Peak, Sampler, written_bytes};
+use benches::model::{WideModel, experiment, table};
+use benches::spread::Spread;
+use protocol::Digester;
+
+fn main() -> anyhow::Result<()> {
+    machine::print_heading();
+    let mut sizes = Vec::new();
+    for argument in std::env::args().skip(1) {
+        let (megabytes, rounds) = argument.split_once('x').unwrap_or((&argument, "3"));
+        sizes.push((megabytes.parse()?, rounds.parse()?));
+    }
+    if sizes.is_empty() {
+        sizes = vec![(100, 7), (1000, 3)];
+    }
+    for (megabytes, rounds) in sizes {
+        measure(megabytes, rounds)?;
+    }
+    println!("load average at the end: {}", machine::load());
+    Ok(())
+}
+
+fn measure(megabytes: u64, rounds: u64) -> anyhow::Result<()> {
+    let federation = Federation::start(2, &table(40))?;
+    let model = WideModel::of_megabytes(megabytes);
+    let parameters = federation.folder().join("parameters.safetensors");
+    let (mut times, mut floors, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut phases = Vec::new();
+    let (mut bytes, mut left_out) = (0, 0);
+    for round in 0..rounds * 4 {
+        if times.len() as u64 == rounds {
+            break;
+        }
+        bytes = model.write(&parameters, round + megabytes)?;
+        let floor = floor(&parameters, federation.folder())?;
+        let carried = carry(&federation, model, &parameters)?;
+        peaks.push(carried.peaks);
+        // The parameters, two updates and their mean: less is written where one node was so late that the coordinator
+        // had the same update from the other.
+        let is_whole = carried.written > bytes * 39 / 10;
+        // The first round also meets a plan that nobody knows.
+        if round > 0 && is_whole {
+            floors.push(floor);
+            times.push(carried.time);
+            phases = federation.last_phases()?;
+        } else {
+            left_out += 1;
+        }
+    }
+    ensure!(!times.is_empty(), "in no round both updates travelled");
+    let targets = if megabytes > 500 { "10 s" } else { "1.0 s" };
+    println!("\n{:.1} MB through 2 nodes both ways", mega(bytes));
+    println!("  round: {} (target < {targets})", Spread::of(times));
+    println!("  floor: {}", Spread::of(floors));
+    println!("  left out: {left_out}, the first and those in which one update sufficed");
+    println!("  phases of the last round at one node: {}", phases.join(", "));
+    for (index, (name, target)) in
+        [("coordinator", "< 64 MB"), ("node", "<= 1.5 x model"), ("other node", "<= 1.5 x model")]
+            .into_iter()
+            .enumerate()
+    {
+        let anonymous = peaks.iter().map(|peak| peak[index].anonymous).max().unwrap_or(0);
+        let resident = peaks.iter().map(|peak| peak[index].resident).max().unwrap_or(0);
+        println!(
+            "  {name}: peak RssAnon {:.1} MB = {:.2} x model (target {target}), VmHWM {:.1} MB",
+            mega(anonymous),
+            mega(anonymous) / mega(bytes),
+            mega(resident)
+        );
+    }
+    Ok(())
+}
+
+/// What one round took.
+struct Carried {
+    time: Duration,
+    /// Of the coordinator, then of the nodes.
+    peaks: Vec<Peak>,
+    /// Bytes that the coordinator wrote to the disk.
+    written: u64,
+}
+
+fn carry(federation: &Federation, model: WideModel, parameters: &Path) -> anyhow::Result<Carried> {
+    let coordinator = federation.coordinator.id();
+    let processes =
+        std::iter::once(coordinator).chain(federation.nodes.iter().map(|node| node.id()));
+    let sampler = Sampler::start(processes.collect());
+    let experiment = experiment(1, 0);
+    let study =
+        Study { plan: &model.plan(), experiment: &experiment, parameters: Some(parameters) };
+    let before = written_bytes(coordinator);
+    let mut watch = federation.submit(&study)?;
+    let started = at(&watch.await_event("round-started")?.value)?;
+    let finished = at(&watch.await_event("round-finished")?.value)?;
+    watch.await_event("completed")?;
+    let peaks = sampler.stop();
+    let written = written_bytes(coordinator) - before;
+    Ok(Carried { time: Duration::from_millis(finished - started), peaks, written })
+}
+
+fn at(event: &serde_json::Value) -> anyhow::Result<u64> {
+    event["at"].as_u64().context("an event has an instant")
+}
+
+/// The same bytes over the same loopback and disk, without a round around them.
+fn floor(parameters: &Path, folder: &Path) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    // Down: hashed as they arrive, and written.
+    both(|stream| pass(parameters, &folder.join(format!("down-{stream}")), false))?;
+    // Up: hashed as they arrive, written and synchronised.
+    both(|stream| {
+        let from = folder.join(format!("down-{stream}"));
+        pass(&from, &folder.join(format!("up-{stream}")), true)
+    })?;
+    // The mean: two files read, one written, hashed and synchronised.
+    mean(folder)?;
+    let took = begun.elapsed();
+    for name in ["down-0", "down-1", "up-0", "up-1", "mean"] {
+        std::fs::remove_file(folder.join(name))?;
+    }
+    Ok(took)
+}
+
+fn both(work: impl Fn(usize) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| work(1));
+        work(0)?;
+        other.join().map_err(|_| anyhow::anyhow!("a stream panicked"))?
+    })
+}
+
+fn pass(from: &Path, to: &Path, synchronise: bool) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(move || -> anyhow::Result<()> {
+            let mut stream = TcpStream::connect(address)?;
+            let mut file = File::open(from)?;
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    count => stream.write_all(&buffer[..count])?,
+                }
+            }
+        });
+        let (mut stream, _) = listener.accept()?;
+        let (mut file, mut digester) = (File::create(to)?, Digester::new());
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => break,
+                count => {
+                    digester.update(&buffer[..count]);
+                    file.write_all(&buffer[..count])?;
+                }
+            }
+        }
+        std::hint::black_box(digester.finish());
+        if synchronise {
+            file.sync_all()?;
+        }
+        sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?
+    })
+}
+
+fn mean(folder: &Path) -> anyhow::Result<()> {
+    let mut inputs = [File::open(folder.join("up-0"))?, File::open(folder.join("up-1"))?];
+    let (mut file, mut digester) = (File::create(folder.join("mean"))?, Digester::new());
+    let mut buffers = [vec![0; CHUNK], vec![0; CHUNK]];
+    loop {
+        let mut count = 0;
+        for (input, buffer) in inputs.iter_mut().zip(&mut buffers) {
+            count = input.read(buffer)?;
+        }
+        if count == 0 {
+            break;
+        }
+        digester.update(&buffers[0][..count]);
+        file.write_all(&buffers[0][..count])?;
+    }
+    std::hint::black_box(digester.finish());
+    Ok(file.sync_all()?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for printing")]
+fn mega(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+const CHUNK: usize = 256 << 10;
