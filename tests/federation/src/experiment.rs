@@ -118,6 +118,17 @@ impl Experiment {
         self.watch.await_event(what, matches)
     }
 
+    /// Waits for the first event that matches after the first `skipped` events.
+    #[track_caller]
+    pub fn await_after(
+        &self,
+        skipped: usize,
+        what: &str,
+        matches: impl Fn(&Value) -> bool,
+    ) -> Value {
+        self.watch.await_after(skipped, what, matches)
+    }
+
     /// Waits for an event of this name.
     #[track_caller]
     pub fn await_named(&self, name: &str) -> Value {

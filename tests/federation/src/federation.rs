@@ -51,7 +51,9 @@ impl Federation {
         let folder = TempDir::with_prefix("wardround-federation-").expect("a folder can be made");
         let program = Program::find(&folder.path().join("home"))
             .with_variable("WARDROUND_LOG", level)
-            .with_variable("WARDROUND_COORDINATOR_RETRY_DELAY_MILLISECONDS", "100");
+            .with_variable("WARDROUND_COORDINATOR_RETRY_DELAY_MILLISECONDS", "100")
+            .with_variable("WARDROUND_COORDINATOR_SHUTDOWN_SECONDS", "2")
+            .with_variable("WARDROUND_NODE_SHUTDOWN_SECONDS", "1");
         let coordinator = Coordinator::create(&program, &folder.path().join("coordinator"));
         Self { hospitals: Vec::new(), coordinator, program, submitted: 0, folder }
     }
