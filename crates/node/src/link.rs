@@ -224,6 +224,7 @@ impl Link {
             code: Code::RequestInvalid.to_string(),
             message: Code::RequestInvalid.sentence().to_owned(),
             correlation_id: request.round_id.clone(),
+            timing: Some(v1::Timing::default()),
             ..v1::TrainReply::default()
         };
         self.site.outbox.send(Message::TrainReply(reply));

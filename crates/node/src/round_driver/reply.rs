@@ -1,6 +1,6 @@
 //! Writes the one reply of a round.
 
-use protocol::{CorrelationId, NodeId, TrainReply, TrainRequest};
+use protocol::{CorrelationId, Detail, NodeId, TrainReply, TrainRequest};
 use round::{Export, Verdict};
 use serde_json::Map;
 
@@ -23,7 +23,7 @@ pub(crate) fn write(
         dataset_id: request.dataset_id,
         code: verdict.code,
         correlation_id: CorrelationId::from_uuid(request.round_id.uuid()),
-        detail: verdict.detail.clone(),
+        detail: verdict.detail.clone().filter(is_short),
         warnings: verdict.warnings.clone(),
         timing: findings.timing.clone(),
         update: verdict.update.clone(),
@@ -53,3 +53,12 @@ pub(crate) fn write(
     }
     reply
 }
+
+/// A detail repeats what the request said, and a request may say a lot: more than this helps nobody, and a coordinator
+/// that cannot read a reply asks for it for ever.
+fn is_short(detail: &Detail) -> bool {
+    serde_json::to_string(detail).is_ok_and(|text| text.len() <= LONGEST_DETAIL)
+}
+
+/// Bytes of a detail.
+const LONGEST_DETAIL: usize = 64 << 10;

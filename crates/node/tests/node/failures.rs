@@ -36,7 +36,9 @@ async fn a_request_that_does_not_parse_is_invalid() {
     request.mode = v1::TrainMode::Unspecified.into();
     scene.coordinator.send(ToNode::TrainRequest(request.clone()));
     let reply = scene.coordinator.wire_reply().await;
-    assert_eq!((reply.code.as_str(), reply.round_id), ("request.invalid", request.round_id));
+    assert_eq!(reply.code, "request.invalid");
+    assert_eq!(reply.round_id, request.round_id);
+    TrainReply::try_from(reply).expect("a coordinator can read it: it would end the line else");
     works(&mut scene).await;
     scene.node.stop().await;
 }
@@ -83,6 +85,16 @@ async fn an_argument_that_breaks_its_rule_is_told_with_key_and_rule() {
         let Some(Detail::Argument { key, .. }) = reply.detail else { panic!("{key} has a detail") };
         assert!(key.starts_with(told), "{key}");
     }
+    works(&mut scene).await;
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_argument_as_long_as_a_request_may_be_is_not_repeated() {
+    let mut scene = Scene::set().await;
+    let change = [("optimizer_args", json!({ "momentun": "x".repeat(1_000_000) }))];
+    let reply = fails(&mut scene, |request| request.training_args = training_args(&change)).await;
+    assert_eq!((reply.code, reply.detail), (Code::ArgumentsInvalid, None));
     works(&mut scene).await;
     scene.node.stop().await;
 }
