@@ -102,6 +102,28 @@ async fn odd_arguments_are_warned_about_and_the_round_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_over_few_rows_leave_neither_by_the_reply_nor_by_a_scalar() {
+    let mut scene = Scene::set_with(|config| config.minimum_validation_samples = 1_000).await;
+    let request = scene.request();
+    scene.coordinator.request(&request);
+    let (mut trained, mut reply) = (0, None);
+    while trained == 0 || reply.is_none() {
+        match scene.coordinator.hear(Some).await {
+            Message::TrainReply(told) => reply = Some(told),
+            Message::Scalars(v1::Scalars { scalars }) => {
+                assert!(scalars.iter().all(|scalar| scalar.train && !scalar.test));
+                trained += scalars.len();
+            }
+            _ => {}
+        }
+    }
+    let reply = reply.unwrap();
+    assert_eq!(reply.metrics_before, None);
+    assert!(reply.warnings.contains(&"metric.withheld".to_owned()), "{:?}", reply.warnings);
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scalars_follow_the_training_and_are_bounded() {
     let mut scene = Scene::set_with(|config| config.scalars_per_round = 3).await;
     let mut request = scene.request();

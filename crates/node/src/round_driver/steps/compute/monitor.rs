@@ -36,6 +36,12 @@ impl ScalarMonitor {
         self.count
     }
 
+    /// Metrics over few rows stay, here as in the reply.
+    fn is_withheld(&self, measurement: &Measurement) -> bool {
+        let is_training = matches!(measurement.stage, Stage::Training { .. });
+        !is_training && measurement.total_samples < self.site.config.minimum_validation_samples
+    }
+
     fn may_leave(&self, name: &str, value: f64) -> bool {
         let is_loss = name.eq_ignore_ascii_case(LOSS);
         value.is_finite() && (is_loss || self.declared.iter().any(|declared| declared == name))
@@ -47,6 +53,9 @@ impl Monitor for ScalarMonitor {
         self.count.sequence += 1;
         if self.count.sent >= self.site.config.scalars_per_round {
             self.count.dropped += 1;
+            return;
+        }
+        if self.is_withheld(&measurement) {
             return;
         }
         let Measurement { stage, mut metrics, .. } = measurement;
