@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dataset::{Check, check, register};
 use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
-use protocol::{ArtifactReference, DatasetId, RoundId, Timestamp};
+use protocol::{ArtifactReference, DatasetId, DatasetSummary, RoundId, Timestamp};
 use round::{Event, Round};
 use serde::Serialize;
 use serde_json::Value;
@@ -138,6 +138,7 @@ impl Office {
             added_at: self.site.clock.now(),
             updated_at: None,
         };
+        self.check_card(&dataset)?;
         let kept = dataset.clone();
         self.write(move |transaction| datasets::add(transaction, &kept)).await?;
         self.announce().await?;
@@ -185,6 +186,7 @@ impl Office {
         report.retyped = change.retyped.into_iter().map(Retyping::from).collect();
         if acceptance == Acceptance::Update {
             dataset.registration = change.registration;
+            self.check_card(&dataset)?;
             dataset.updated_at = Some(self.site.clock.now());
             self.write(move |transaction| datasets::replace(transaction, &dataset)).await?;
             self.announce().await?;
@@ -197,10 +199,17 @@ impl Office {
         let mut dataset = self.dataset(name).await?;
         dataset.tags = edit.tags.unwrap_or(dataset.tags);
         dataset.description = edit.description.unwrap_or(dataset.description);
+        self.check_card(&dataset)?;
         let kept = dataset.clone();
         self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
         self.announce().await?;
         Ok(dataset.into())
+    }
+
+    /// Refuses a dataset that no coordinator would take: it would keep the whole node from connecting.
+    fn check_card(&self, dataset: &Dataset) -> Result<(), Error> {
+        let card = v1::DatasetSummary::from(dataset.summary(self.site.config.minimum_samples));
+        DatasetSummary::try_from(card).map(drop).map_err(|error| refused(&error, None))
     }
 
     async fn dataset_remove(&self, name: String) -> Result<(), Error> {
@@ -358,7 +367,10 @@ fn cancel_in_journal(
 
 /// Reads a plan file with the files it names, or a bundle.
 fn read_bundle(path: &Path) -> Result<Bundle, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| refused(&error, None))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Refused {
+        message: format!("{} cannot be read: {error}", path.display()),
+        hint: None,
+    })?;
     let bundle = if text.starts_with('{') {
         Bundle::parse(text.as_bytes())
     } else {
@@ -391,9 +403,9 @@ fn refused_by_registry(error: &registry::Error) -> Error {
         registry::Error::DatasetExists { .. } => {
             Some("choose another name, or remove the old one with `wardround node dataset remove`")
         }
-        registry::Error::UnknownPlan { .. } | registry::Error::AmbiguousPlan { .. } => {
-            Some("list them with `wardround node plan list`")
-        }
+        registry::Error::UnknownPlan { .. } | registry::Error::AmbiguousPlan { .. } => Some(
+            "list them with `wardround node plan list`; six or more of a digest's digits name a plan",
+        ),
         registry::Error::UnknownRound { .. } => Some("list them with `wardround node round list`"),
         registry::Error::Damaged { .. }
         | registry::Error::Journal(_)

@@ -69,6 +69,12 @@ async fn a_refusal_says_what_is_wrong_and_what_to_do() {
     let error = owner.dataset_show("nothing").await.unwrap_err();
     assert_eq!(error.to_string(), "dataset \"nothing\" is not registered");
     assert_eq!(error.hint(), Some("list them with `wardround node dataset list`"));
+    let mut wordy = addition("wordy", &example("north.csv"));
+    wordy.description = "x".repeat(5_000);
+    let error = owner.dataset_add(wordy).await.unwrap_err();
+    assert!(error.to_string().contains("dataset.description"), "{error}");
+    let wordy = DatasetEdit { tags: None, description: Some("x".repeat(5_000)) };
+    assert!(owner.dataset_edit("breast-cancer", wordy).await.is_err());
     let again = addition("breast-cancer", &example("north.csv"));
     let error = owner.dataset_add(again).await.unwrap_err();
     assert_eq!(error.to_string(), "dataset \"breast-cancer\" is registered already");
