@@ -76,7 +76,13 @@ impl ArtifactShelf for Shelf {
     fn begin(&self, caller: &Caller, reference: &ArtifactReference) -> Result<Begun, ShelfError> {
         let owner = caller.to_string();
         let begun = self.shared.artifacts.begin(&owner, reference, Durability::PowerLoss);
-        match begun.map_err(|error| self.refuse(error))? {
+        // Nothing was written yet: that what a researcher declares does not fit says nothing of the disk, and must not
+        // stop the experiments of others.
+        let refused = |error| match caller {
+            Caller::Node(_) => self.refuse(error),
+            Caller::Researcher(_) => refusal(error),
+        };
+        match begun.map_err(refused)? {
             Found::Complete => {
                 note(&self.shared, reference.digest)?;
                 Ok(Begun::Complete)

@@ -1,14 +1,19 @@
 //! Callers who ask for what is not theirs or do not follow the protocol.
 
-use protocol::wire::v1;
+use coordinator::Config;
+use protocol::Code;
+use protocol::wire::{refusal, v1};
 use protocol::wire::v1::coordinator_message::Message as FromCoordinator;
 use protocol::wire::v1::node_message::Message as FromNode;
 use protocol::wire::v1::node_service_client::NodeServiceClient;
+use protocol::{ArtifactReference, Digest};
 use tokio::sync::mpsc;
 use transport::artifact::client;
 use transport::{ArtifactClient, Caller, dial};
 
-use crate::support::{Researcher, Script, ScriptedNode, Server, connected, message, nodes, soon};
+use crate::support::{
+    Researcher, Script, ScriptedNode, Server, connected, message, nodes, soon, test_config,
+};
 
 /// Makes a good submission a bad one.
 type Spoil = fn(&mut v1::SubmitExperimentRequest);
@@ -67,6 +72,32 @@ async fn a_greeting_that_breaks_a_rule_is_refused_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_does_not_fit_is_refused_and_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let config = Config { largest_artifact_bytes: u64::MAX, ..test_config(folder.path()) };
+    let server = Server::start_with(config).await;
+    let mut ada = Researcher::dial(&server.address(), scratch.path()).await;
+    let first = ada.prepare(1).await;
+    let first = ada.submit(first).await;
+
+    let mallory = Researcher::dial_as("mallory", &server.address(), scratch.path()).await;
+    let path = scratch.path().join("huge");
+    // No disk of this size is there; the file itself is a hole.
+    let size = 8 << 40;
+    std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+    let huge = ArtifactReference::new(Digest::of(b"huge"), size);
+    let refused = mallory.files.upload(&huge, &path).await.unwrap_err().to_string();
+    assert!(refused.contains("disk is full"), "{refused}");
+
+    // Whatever the refusal set off is done before this is accepted.
+    let second = ada.prepare(1).await;
+    ada.submit(second).await;
+    assert_eq!(ada.show(&first).await.summary.unwrap().state, "selecting");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_sees_or_touches_what_is_another_ones() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
@@ -87,6 +118,7 @@ async fn nobody_sees_or_touches_what_is_another_ones() {
     let cancel = v1::CancelExperimentRequest { experiment_id: id.clone() };
     assert!(bob.calls.cancel_experiment(cancel).await.is_err());
     let taken = bob.calls.submit_experiment(request.clone()).await.unwrap_err();
+    assert_eq!(refusal::code(&taken), Some(Code::ExperimentInvalid));
     assert!(taken.message().starts_with("experiment.invalid: "), "{taken}");
     let model: protocol::ArtifactReference = ada.show(&id).await.model.unwrap().try_into().unwrap();
     assert!(bob.files.download(&model, &scratch.path().join("stolen")).await.is_err());
@@ -109,32 +141,49 @@ async fn a_submission_that_breaks_a_rule_names_field_and_rule() {
     let server = Server::start(folder.path()).await;
     let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
     let good = researcher.prepare(1).await;
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 27] = [
         ("field \"rounds\": is at least 1", |request| request.rounds = 0),
+        ("field \"rounds\": is at most 100000", |request| request.rounds = 100_001),
+        ("field \"round_retries\": is at most", |request| request.round_retries = 101),
+        ("field \"round_deadline\"", |request| request.round_deadline_milliseconds = 0),
         ("field \"min_nodes\": is at least 1", |request| request.min_nodes = 0),
         ("field \"tags\": or nodes are named", |request| request.tags.clear()),
+        ("field \"tags\": has at most", |request| request.tags = vec!["t".to_owned(); 65]),
+        ("field \"nodes\": has at most", |request| request.nodes = vec!["n".to_owned(); 10_001]),
+        ("field \"nodes\"", |request| request.nodes = vec!["two words".to_owned()]),
+        ("field \"columns\": has at most", |request| {
+            request.columns = vec!["c".to_owned(); protocol::wire::MAXIMUM_COLUMNS + 1];
+        }),
         ("field \"strategy\"", |request| request.strategy = "guess".to_owned()),
+        ("field \"weights\"", |request| request.weights = "age".to_owned()),
         ("field \"start\"", |request| request.start = "soon".to_owned()),
         ("field \"runtime\"", |request| request.runtime = "java".to_owned()),
         ("field \"training_args\"", |request| request.training_args_json = "[1]".to_owned()),
+        ("field \"model_args\"", |request| request.model_args_json = "{".to_owned()),
+        ("field \"model_args\"", |request| {
+            request.model_args_json = " ".repeat(protocol::wire::MAXIMUM_JSON + 1);
+        }),
+        ("field \"experiment_toml\": has at most", |request| {
+            request.experiment_toml = " ".repeat(protocol::wire::MAXIMUM_JSON + 1);
+        }),
         ("field \"name\"", |request| request.name = "two\nlines".to_owned()),
+        ("field \"name\"", |request| request.name = "  ".to_owned()),
+        ("field \"name\": has at most 256 bytes", |request| request.name = "n".repeat(257)),
+        ("field \"class\": has at most 256 bytes", |request| request.class = "c".repeat(257)),
         ("field \"experiment_id\"", |request| request.experiment_id = "1".to_owned()),
+        ("field \"plan\": is named", |request| request.plan = None),
+        ("field \"parameters\": is named", |request| request.parameters = None),
+        ("digest", |request| request.plan.as_mut().unwrap().digest = "sha256:0".to_owned()),
+        ("digest", |request| request.parameters.as_mut().unwrap().digest.clear()),
     ];
     for (expected, spoil) in cases {
         let mut request = good.clone();
         spoil(&mut request);
         let refused = researcher.calls.submit_experiment(request).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{expected}: {refused}");
+        assert_eq!(refusal::code(&refused), Some(Code::ExperimentInvalid), "{expected}: {refused}");
         assert!(refused.message().contains(expected), "{expected}: {refused}");
     }
-    let missing = v1::ArtifactReference {
-        digest: protocol::Digest::of(b"never brought").to_string(),
-        size: 3,
-        url: String::new(),
-    };
-    let request = v1::SubmitExperimentRequest { plan: Some(missing), ..good.clone() };
-    let refused = researcher.calls.submit_experiment(request).await.unwrap_err();
-    assert!(refused.message().starts_with("artifact.unknown: "), "{refused}");
     let old = v1::SubmitExperimentRequest { wire_version: 9, ..good };
     let refused = researcher.calls.submit_experiment(old).await.unwrap_err();
     assert!(refused.message().contains("this program is the older one"), "{refused}");
