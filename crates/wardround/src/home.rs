@@ -1,6 +1,6 @@
 //! Which folder a role lives in: `--dir`, else `WARDROUND_HOME`, else the platform's data folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
@@ -34,6 +34,19 @@ pub(crate) fn folder(given: Option<PathBuf>, role: Role) -> Result<PathBuf, Fail
     platform
         .map(|directories| directories.data_dir().join(role.as_str()))
         .ok_or_else(|| Failure::usage("this user has no home folder").hint("name one with --dir"))
+}
+
+/// Refuses a folder in which another role lives: both would hold the same lock.
+pub(crate) fn refuse_other_role(folder: &Path, role: Role) -> Result<(), Failure> {
+    let other = match role {
+        Role::Coordinator => Role::Node,
+        Role::Node => Role::Coordinator,
+    };
+    if !folder.join(format!("{}.toml", other.as_str())).exists() {
+        return Ok(());
+    }
+    let message = format!("folder {} belongs to a {} already", folder.display(), other.as_str());
+    Err(Failure::failed(message).hint("name another folder with --dir"))
 }
 
 /// An environment variable that is set and not empty.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use protocol::ResearcherId;
+use protocol::{Code, ResearcherId};
 use researcher::Client;
 use serde::Deserialize;
 
@@ -80,7 +80,14 @@ pub(crate) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<
 /// What a command says of an error of the researcher's library.
 pub(crate) fn failure(error: &researcher::Error) -> Failure {
     if let Some(code) = error.code() {
-        return Failure::coded(code, chain(error));
+        let failure = Failure::coded(code, chain(error));
+        return match code {
+            Code::ExperimentUnknown => failure.hint("list them with `wardround experiment list`"),
+            Code::ExperimentState => {
+                failure.hint("see its state with `wardround experiment show ID`")
+            }
+            _ => failure,
+        };
     }
     let mut failure = Failure::from_error(error);
     if error.is_unreachable() {
@@ -93,8 +100,18 @@ pub(crate) fn failure(error: &researcher::Error) -> Failure {
                 failure = failure.hint(hint);
             }
         }
-        researcher::Error::Address(_) => failure.status = Status::Usage,
+        researcher::Error::Address(_) => {
+            failure.status = Status::Usage;
+            failure = failure.hint(ADDRESS_HINT);
+        }
+        researcher::Error::NoModel { .. } => {
+            failure = failure.hint("its first model comes with its submission; try again");
+        }
         _ => {}
     }
     failure
 }
+
+/// What is said of an address that cannot be used.
+pub(crate) const ADDRESS_HINT: &str =
+    "in this version every part runs on one machine: http://127.0.0.1:PORT";

@@ -60,15 +60,13 @@ fn folder(given: Folder) -> Result<node::Folder, Failure> {
 
 /// A folder's configuration with the environment's variables over it.
 fn configuration(folder: &node::Folder) -> Result<node::Config, Failure> {
-    node::Config::load(folder, std::env::vars()).map_err(|error| {
-        let failure = Failure::from_error(&error);
-        if folder.configuration().exists() {
-            failure
-        } else {
-            failure
-                .hint("make the folder a node's with `wardround node init`, or name it with --dir")
-        }
-    })
+    if !folder.configuration().exists() {
+        let message =
+            format!("folder {} is no node's: it has no node.toml", folder.root().display());
+        return Err(Failure::failed(message)
+            .hint("make it a node's with `wardround node init`, or name another with --dir"));
+    }
+    node::Config::load(folder, std::env::vars()).map_err(|error| Failure::from_error(&error))
 }
 
 /// The owner's commands, through the daemon where one runs.

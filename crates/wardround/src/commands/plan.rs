@@ -37,5 +37,13 @@ pub(crate) fn read_bundle(path: &Path) -> Result<Bundle, Failure> {
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
     let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
     Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
-        .map_err(|error| Failure::from_error(&error))
+        .map_err(|error| named(Failure::from_error(&error), path))
+}
+
+/// Says the plan file's own name where a message says the name that it has inside a bundle.
+pub(crate) fn named(mut failure: Failure, path: &Path) -> Failure {
+    if let Some(rest) = failure.message.strip_prefix("plan.toml,") {
+        failure.message = format!("{},{rest}", path.display());
+    }
+    failure
 }

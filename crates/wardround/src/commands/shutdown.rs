@@ -27,3 +27,7 @@ pub(crate) async fn asked() {
         _ = tokio::signal::ctrl_c() => {}
     }
 }
+
+/// What is said where a daemon cannot have its folder.
+pub(crate) const HELD_HINT: &str =
+    "a folder serves one process at a time; end the other one, or name another folder with --dir";

@@ -1,6 +1,7 @@
 //! `wardround coordinator start`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use coordinator::{Config, Coordinator};
 use serde_json::json;
@@ -30,16 +31,23 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     logging::start(arguments.log_format);
     let folder = home::folder(arguments.folder.dir, Role::Coordinator)?;
-    let mut config =
-        Config::load(&folder, std::env::vars()).map_err(|error| Failure::from_error(&error))?;
+    let mut config = configuration(&folder)?;
     config.listen = arguments.listen.unwrap_or(config.listen);
+    if !config.listen.ip().is_loopback() {
+        let message = format!(
+            "address \"{}\" is not loopback: without identities only this machine is served",
+            config.listen
+        );
+        return Err(
+            Failure::usage(message).hint("listen on 127.0.0.1:PORT; port 0 takes a free one")
+        );
+    }
     if let Some(state) = arguments.pause_at {
         let state = state.parse().map_err(|_| Failure::usage(format!("no state \"{state}\"")))?;
         config.pause_at = Some(state);
     }
     shutdown::daemon(async move {
-        let coordinator =
-            Coordinator::open(config).await.map_err(|error| Failure::from_error(&error))?;
+        let coordinator = Coordinator::open(config).await.map_err(|error| refused(&error))?;
         let mut handle = coordinator.handle();
         let address = handle.address();
         printer.event(
@@ -58,4 +66,27 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
             () = paused => Ok(()),
         }
     })
+}
+
+/// A folder's configuration with the environment's variables over it.
+fn configuration(folder: &Path) -> Result<Config, Failure> {
+    if !folder.join("coordinator.toml").exists() {
+        let message =
+            format!("folder {} is no coordinator's: it has no coordinator.toml", folder.display());
+        return Err(Failure::failed(message).hint(
+            "make it a coordinator's with `wardround coordinator init`, or name another with --dir",
+        ));
+    }
+    Config::load(folder, std::env::vars()).map_err(|error| Failure::from_error(&error))
+}
+
+fn refused(error: &coordinator::service::Error) -> Failure {
+    let failure = Failure::from_error(error);
+    match error {
+        coordinator::service::Error::Folder(_) => failure.hint(shutdown::HELD_HINT),
+        coordinator::service::Error::Listen(_) => {
+            failure.hint("name another address with --listen; port 0 takes a free one")
+        }
+        _ => failure,
+    }
 }

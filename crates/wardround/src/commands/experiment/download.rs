@@ -20,6 +20,13 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let folder = arguments.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let (file, folder) = (arguments.output.display(), folder.display());
+        return Err(Failure::usage(format!(
+            "{file} cannot be written: there is no folder {folder}"
+        )));
+    }
     let client = arguments.one.connection.open().await?;
     let model = client
         .download(arguments.one.id, &arguments.output)

@@ -28,6 +28,10 @@ fn people(details: &ExperimentDetails) -> String {
     if let Some(code) = overview.code {
         text.push_str(&format!("  because {code}: {}\n", overview.message));
     }
+    if overview.state == "paused" {
+        let id = overview.experiment_id;
+        text.push_str(&format!("  next    wardround experiment resume {id}\n"));
+    }
     if let Some(plan) = &details.plan {
         text.push_str(&format!("  plan    {}\n", plan.digest));
     }

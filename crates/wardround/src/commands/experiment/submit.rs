@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use researcher::Definition;
 use serde_json::json;
+use training_plan::experiment::Selection;
+use training_plan::plan::ResolveError;
 
 use crate::commands::connection::{Connection, failure};
 use crate::failure::Failure;
@@ -32,7 +34,11 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
     let definition = Definition::read(&arguments.file).map_err(|error| failure(&error))?;
     let client = arguments.connection.open().await?;
     let plan = definition.plan_reference();
-    let mut resolved = client.resolve(definition).await.map_err(|error| failure(&error))?;
+    let selection = definition.experiment().selection.clone();
+    let mut resolved = client.resolve(definition).await.map_err(|error| match &error {
+        researcher::Error::Resolve(ResolveError::NoSite) => unmatched(&selection),
+        _ => failure(&error),
+    })?;
     if let Some(seed) = arguments.seed {
         resolved = resolved.with_seed(seed);
     }
@@ -58,4 +64,21 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
         )
     });
     Ok(())
+}
+
+/// Nothing that is connected matches what the experiment asks for.
+fn unmatched(selection: &Selection) -> Failure {
+    let quoted = |names: Vec<String>| {
+        names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    };
+    let message = match selection {
+        Selection::Tags(tags) => {
+            format!("no connected node has a dataset with every tag of {}", quoted(tags.clone()))
+        }
+        Selection::Nodes(nodes) => {
+            let names = nodes.iter().map(ToString::to_string).collect();
+            format!("no connected node of {} has a dataset", quoted(names))
+        }
+    };
+    Failure::failed(message).hint("see what the nodes offer with `wardround dataset search`")
 }

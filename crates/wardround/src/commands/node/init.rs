@@ -4,7 +4,9 @@ use protocol::NodeId;
 use serde_json::json;
 
 use crate::commands::Folder;
+use crate::commands::connection::ADDRESS_HINT;
 use crate::failure::Failure;
+use crate::home::{self, Role};
 use crate::printer::Printer;
 
 /// Who the node is, and whom it dials.
@@ -22,9 +24,13 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     let folder = super::folder(arguments.folder)?;
-    let address =
-        arguments.coordinator.parse().map_err(|error| Failure::usage(format!("{error}")))?;
-    node::init(&folder, &arguments.name, &address).map_err(|error| Failure::from_error(&error))?;
+    let address = arguments
+        .coordinator
+        .parse()
+        .map_err(|error| Failure::usage(format!("{error}")).hint(ADDRESS_HINT))?;
+    home::refuse_other_role(folder.root(), Role::Node)?;
+    node::init(&folder, &arguments.name, &address)
+        .map_err(|error| Failure::from_error(&error).hint("name another folder with --dir"))?;
     let document = json!({"name": arguments.name, "dir": folder.root()});
     printer.result(&document, |_| {
         format!(

@@ -58,7 +58,8 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
 }
 
 fn open(folder: &node::Folder, config: Config) -> Result<(Node, node::Handle), Failure> {
-    Node::open(folder, config).map_err(|error| Failure::from_error(&error))
+    Node::open(folder, config)
+        .map_err(|error| Failure::from_error(&error).hint(shutdown::HELD_HINT))
 }
 
 /// Prints what the node tells, for ever.

@@ -8,7 +8,7 @@ use serde_json::json;
 use training_plan::Plan;
 use training_plan::plan::{ColumnMagnitude, Missing};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::printer::Printer;
 
 /// What is checked, and against what.
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure> {
     let bundle = super::read_bundle(&arguments.plan)?;
     let plan = runtime::check_plan(&bundle).map_err(|error| {
-        let failure = Failure::from_error(&error);
+        let failure = super::named(Failure::from_error(&error), &arguments.plan);
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure
 /// The largest absolute value of each numeric column of a table of the researcher's own.
 fn magnitudes(path: &Path, plan: &Plan) -> Result<Vec<ColumnMagnitude>, Failure> {
     let failure = |error: dataset::Error| {
-        let failure = Failure::failed(format!("{}: {error}", path.display()));
+        let failure = Failure::failed(format!("{}: {}", path.display(), chain(&error)));
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,

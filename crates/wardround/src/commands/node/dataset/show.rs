@@ -17,13 +17,15 @@ pub(super) async fn run(one: One, printer: Printer) -> Result<(), Failure> {
 /// A dataset for its owner.
 pub(super) fn people(dataset: &DatasetDetails) -> String {
     let mut text = format!(
-        "{}\n  file     {}\n  rows     {}\n  tags     {}\n  digest   {}\n",
+        "{}\n  file     {}\n  rows     {}\n  digest   {}\n",
         dataset.name,
         dataset.path.display(),
         dataset.rows,
-        dataset.tags.join(", "),
         dataset.digest,
     );
+    if !dataset.tags.is_empty() {
+        text.push_str(&format!("  tags     {}\n", dataset.tags.join(", ")));
+    }
     if !dataset.description.is_empty() {
         text.push_str(&format!("  about    {}\n", dataset.description));
     }

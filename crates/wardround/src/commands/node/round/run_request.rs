@@ -41,6 +41,14 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
     let mut plan = arguments.plan;
     if plan.extension().is_some_and(|extension| extension == "toml") {
         let bundle = crate::commands::plan::read_bundle(&plan)?;
+        if bundle.digest() != request.plan.digest {
+            return Err(Failure::usage(format!(
+                "{} has digest {}, the request names plan {}",
+                plan.display(),
+                bundle.digest(),
+                request.plan.digest
+            )));
+        }
         plan = scratch.path().join("plan");
         std::fs::write(&plan, bundle.bytes())
             .map_err(|error| Failure::failed(error.to_string()))?;
