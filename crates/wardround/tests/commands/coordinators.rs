@@ -1,0 +1,76 @@
+//! `wardround coordinator …`, and what everybody sees of a coordinator and its node.
+
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::federation::{Federation, Owner};
+use crate::place::Place;
+
+#[test]
+fn a_folder_becomes_a_coordinators() {
+    let place = Place::new();
+    place.snapshot("coordinator-init", &["coordinator", "init", "--dir", "coordinator"]);
+    place.snapshot("coordinator-init-again", &["coordinator", "init", "--dir", "coordinator"]);
+    place.snapshot("coordinator-init-json", &["coordinator", "init", "--json"]);
+    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    place.done(&[&init[..], &["--coordinator", "127.0.0.1:7400"]].concat());
+    place.snapshot("coordinator-init-of-a-node", &["coordinator", "init", "--dir", "north"]);
+    let init = ["node", "init", "--dir", "coordinator", "--name", "north"];
+    let init = [&init[..], &["--coordinator", "127.0.0.1:7400"]].concat();
+    place.snapshot("node-init-of-a-coordinator", &init);
+}
+
+#[test]
+fn a_coordinator_starts_only_where_it_may() {
+    let place = Place::new();
+    place.snapshot("coordinator-start-no-folder", &["coordinator", "start", "--dir", "nowhere"]);
+    place.done(&["coordinator", "init", "--dir", "coordinator"]);
+    let start = ["coordinator", "start", "--dir", "coordinator", "--listen"];
+    place.snapshot("coordinator-start-open", &[&start[..], &["0.0.0.0:0"]].concat());
+    place.snapshot("coordinator-start-bad-address", &[&start[..], &["7400"]].concat());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("is bound").to_string();
+    place.snapshot("coordinator-start-taken", &[&start[..], &[&address]].concat());
+}
+
+#[test]
+fn daemons_say_when_they_are_ready_and_end_when_they_are_asked() {
+    let place = Place::new();
+    place.done(&["coordinator", "init", "--dir", "coordinator"]);
+    let start = ["coordinator", "start", "--dir", "coordinator", "--listen", "127.0.0.1:0"];
+    let mut coordinator = Daemon::start(&place, &start);
+    let line = coordinator.await_line(|line| line.starts_with("listening on"));
+    let url = line.rsplit(' ').next().expect("the line ends with the address").to_owned();
+    let init = ["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+    place.done(&[&init[..], &[&url]].concat());
+    let mut node = Daemon::start(&place, &["node", "start", "--dir", "north"]);
+    node.await_line(|line| line == "connected");
+    for (name, daemon) in [("node", node), ("coordinator", coordinator)] {
+        let mut ended = daemon.end(Signal::TERM);
+        assert_eq!(ended.status, 0, "{}", ended.transcript());
+        // The log has lines of its own; what the program says stands on standard output.
+        ended.errors.clear();
+        place.compare(&format!("{name}-start"), &ended.transcript());
+    }
+}
+
+#[test]
+fn a_running_federation_is_seen_by_everybody() {
+    let federation = Federation::start(Owner::Undecided);
+    let place = &federation.place;
+    place.snapshot("coordinator-status", &["coordinator", "status"]);
+    place.snapshot("coordinator-status-json", &["coordinator", "status", "--json"]);
+    place.snapshot("coordinator-nodes", &["coordinator", "nodes"]);
+    place.snapshot("coordinator-nodes-json", &["coordinator", "nodes", "--json"]);
+    place.snapshot("dataset-search", &["dataset", "search"]);
+    place.snapshot("dataset-search-columns", &["dataset", "search", "sepsis", "--columns"]);
+    place.snapshot("dataset-search-json", &["dataset", "search", "sepsis", "--json"]);
+    place.snapshot("dataset-search-none", &["dataset", "search", "sepsis", "mri"]);
+    place.snapshot("node-status-running", &["node", "status", "--dir", "north"]);
+    place.snapshot("node-start-held", &["node", "start", "--dir", "north"]);
+    place.snapshot("coordinator-start-held", &["coordinator", "start", "--dir", "coordinator"]);
+    // Commands reach the daemon that holds the folder.
+    place.snapshot("node-pause-running", &["node", "pause", "--dir", "north"]);
+    place.snapshot("node-dataset-list-running", &["node", "dataset", "list", "--dir", "north"]);
+    place.done(&["node", "resume", "--dir", "north"]);
+}

@@ -1,0 +1,95 @@
+//! What `--help` tells, of the program and of each group of commands.
+
+use crate::place::Place;
+
+#[test]
+fn the_program_and_each_group_explain_themselves() {
+    let place = Place::new();
+    place.snapshot("help", &["--help"]);
+    for group in [
+        &["demo"][..],
+        &["coordinator"],
+        &["node"],
+        &["node", "dataset"],
+        &["node", "plan"],
+        &["node", "round"],
+        &["experiment"],
+        &["dataset"],
+        &["plan"],
+    ] {
+        place.snapshot(&format!("help-{}", group.join("-")), &[group, &["--help"][..]].concat());
+    }
+}
+
+#[test]
+fn every_command_has_help_and_takes_json() {
+    let place = Place::new();
+    for command in COMMANDS {
+        let words: Vec<&str> = command.split(' ').collect();
+        let answer = place.run(&[&words[..], &["--help"]].concat());
+        assert_eq!(answer.status, 0, "{}", answer.transcript());
+        assert!(answer.output.contains("--json"), "{}", answer.transcript());
+        assert_eq!(answer.errors, "", "{command}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    Place::new().snapshot("version", &["--version"]);
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let answer = place.run(&["completions", shell]);
+        assert_eq!(answer.status, 0, "{}", answer.transcript());
+        assert!(answer.output.contains("wardround"), "{shell}");
+        if shell == "bash" {
+            place.compare("completions-bash", &answer.shortened(10).transcript());
+        }
+    }
+    place.snapshot("completions-unknown-shell", &["completions", "tcl"]);
+}
+
+/// Every command that does something, as it is typed.
+const COMMANDS: &[&str] = &[
+    "demo",
+    "coordinator init",
+    "coordinator start",
+    "coordinator status",
+    "coordinator nodes",
+    "node init",
+    "node start",
+    "node status",
+    "node pause",
+    "node resume",
+    "node dataset add",
+    "node dataset list",
+    "node dataset show",
+    "node dataset check",
+    "node dataset remove",
+    "node plan list",
+    "node plan show",
+    "node plan approve",
+    "node plan reject",
+    "node plan register",
+    "node round list",
+    "node round show",
+    "node round log",
+    "node round run",
+    "node round cancel",
+    "experiment submit",
+    "experiment watch",
+    "experiment list",
+    "experiment show",
+    "experiment history",
+    "experiment download",
+    "experiment report",
+    "experiment cancel",
+    "experiment resume",
+    "dataset search",
+    "plan check",
+    "plan digest",
+    "completions",
+];

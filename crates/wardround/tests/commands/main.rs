@@ -1,0 +1,16 @@
+//! Whole commands, as a user types them: exit status, standard output and standard error of each.
+//!
+//! Every test has a folder of its own. What differs from run to run (identifiers, digests, ports, times, measured
+//! numbers) is replaced before a transcript is compared with its snapshot.
+
+mod coordinators;
+mod daemon;
+mod datasets;
+mod experiments;
+mod federation;
+mod help;
+mod mistakes;
+mod nodes;
+mod place;
+mod plans;
+mod rounds;

@@ -1,0 +1,80 @@
+//! `wardround node init|status|pause|resume` and `wardround node plan …`, on a node that does not run.
+
+use crate::place::Place;
+
+const INIT: &[&str] = &["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+
+#[test]
+fn a_folder_becomes_a_nodes() {
+    let place = Place::new();
+    place.snapshot("node-init", &[INIT, &["http://127.0.0.1:7400"]].concat());
+    place.snapshot("node-init-again", &[INIT, &["http://127.0.0.1:7400"]].concat());
+    let south = ["node", "init", "--name", "south", "--coordinator", "127.0.0.1:7400", "--json"];
+    place.snapshot("node-init-json", &south);
+    assert!(place.path("home/node/node.toml").exists(), "WARDROUND_HOME is where it lives");
+    place.snapshot("node-status", &["node", "status", "--dir", "north"]);
+    place.snapshot("node-status-json", &["node", "status", "--dir", "north", "--json"]);
+    place.snapshot("node-pause", &["node", "pause", "--dir", "north"]);
+    place.snapshot("node-pause-json", &["node", "pause", "--dir", "north", "--json"]);
+    place.snapshot("node-resume", &["node", "resume", "--dir", "north"]);
+    place.snapshot("node-resume-json", &["node", "resume", "--dir", "north", "--json"]);
+}
+
+#[test]
+fn an_address_that_is_not_this_machines_is_refused() {
+    let place = Place::new();
+    for (name, address) in [
+        ("not-loopback", "http://192.0.2.7:7400"),
+        ("open", "http://0.0.0.0:7400"),
+        ("https", "https://127.0.0.1:7400"),
+        ("malformed", "nonsense"),
+    ] {
+        place.snapshot(&format!("node-init-{name}"), &[INIT, &[address]].concat());
+        assert!(!place.path("north").exists());
+    }
+    let name = ["node", "init", "--name", "two words", "--coordinator", "127.0.0.1:7400"];
+    place.snapshot("node-init-bad-name", &name);
+    place.snapshot("node-init-no-coordinator", &["node", "init", "--name", "north"]);
+}
+
+#[test]
+fn an_owner_registers_and_decides_about_plans() {
+    let place = Place::with_examples();
+    place.done(&[INIT, &["http://127.0.0.1:7400"]].concat());
+    let plan = |words: &[&'static str]| [&["node", "plan"], words, &["--dir", "north"]].concat();
+    let digest = place.done(&["plan", "digest", "logistic.toml"]).trim().to_owned();
+    let short = &digest["sha256:".len()..][..12];
+    place.snapshot("node-plan-list-none", &plan(&["list"]));
+    place.snapshot("node-plan-list-none-json", &plan(&["list", "--json"]));
+    place.snapshot("node-plan-register", &plan(&["register", "logistic.toml"]));
+    place.snapshot("node-plan-register-json", &plan(&["register", "logistic.toml", "--json"]));
+    place.snapshot("node-plan-register-no-file", &plan(&["register", "nowhere.toml"]));
+    place.snapshot("node-plan-register-no-plan", &plan(&["register", "north.csv"]));
+    place.snapshot("node-plan-list", &plan(&["list"]));
+    place.snapshot("node-plan-list-json", &plan(&["list", "--json"]));
+    let show = ["node", "plan", "show", short, "--dir", "north"];
+    place.snapshot("node-plan-show", &show);
+    place.snapshot("node-plan-show-json", &[&show[..], &["--json"]].concat());
+    for decision in ["reject", "approve"] {
+        let words = ["node", "plan", decision, short, "--dir", "north", "--note", "seen on Monday"];
+        place.snapshot(&format!("node-plan-{decision}"), &words);
+        let words = ["node", "plan", decision, &digest, "--dir", "north", "--json"];
+        place.snapshot(&format!("node-plan-{decision}-json"), &words);
+    }
+    place.snapshot("node-plan-show-unknown", &plan(&["show", "012345"]));
+    place.snapshot("node-plan-show-too-short", &plan(&["show", "67"]));
+    place.snapshot("node-plan-approve-no-digest", &plan(&["approve", "logistic.toml"]));
+}
+
+#[test]
+fn a_node_without_rounds_says_so() {
+    let place = Place::new();
+    place.done(&[INIT, &["http://127.0.0.1:7400"]].concat());
+    place.snapshot("node-round-list-none", &["node", "round", "list", "--dir", "north"]);
+    let unknown = "01890000-0000-7000-8000-000000000000";
+    for command in ["show", "log", "cancel"] {
+        let words = ["node", "round", command, unknown, "--dir", "north"];
+        place.snapshot(&format!("node-round-{command}-unknown"), &words);
+    }
+    place.snapshot("node-round-show-no-id", &["node", "round", "show", "7", "--dir", "north"]);
+}
