@@ -260,6 +260,9 @@ impl RoundDriver {
         match event {
             Event::Answered { outcome: Outcome::Exported { export }, .. } => {
                 self.update_pin = Some(self.site.carrier.store().pin(&export.update.digest));
+                if let Some(bench) = &mut self.bench {
+                    bench.update_pin = None;
+                }
                 self.export = Some((**export).clone());
             }
             Event::AttemptStarted { .. } => {

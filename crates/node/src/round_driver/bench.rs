@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::{MetricsReport, Phase, Timing, Warning};
 use serde_json::{Map, Value};
+use store::artifact::Pin;
 use training_plan::arguments::TrainingArguments;
 
 use crate::carrier::Fetched;
@@ -16,6 +17,8 @@ pub(crate) struct Bench {
     pub(crate) plan: Option<Fetched>,
     pub(crate) parameters: Option<Fetched>,
     pub(crate) session: Option<Session>,
+    /// Keeps the update until its record does: another round may delete a file of the same bytes.
+    pub(crate) update_pin: Option<Pin>,
     pub(crate) scalars: ScalarCount,
 }
 

@@ -183,6 +183,7 @@ impl Thread {
         // Read before the file moves into the store, where it could not be told from the received one.
         let declared = self.declaration()?;
         let store = self.work.site.carrier.store();
+        self.bench.update_pin = Some(store.pin(&summary.digest));
         let update = store.adopt(&path, Durability::Process).map_err(|error| failed(&error))?;
         if update.digest != summary.digest {
             return Err(Fault::new(
