@@ -72,6 +72,15 @@ pub enum Announcement {
         /// Whose updates.
         sites: Vec<Site>,
     },
+    /// A site's update cannot be aggregated and counts as a failure.
+    UpdateUnusable {
+        /// The site.
+        site: Site,
+        /// The round, from 1.
+        round: u32,
+        /// Why.
+        code: Code,
+    },
     /// The experiment waits for somebody.
     Paused {
         /// What for, as a code.

@@ -130,7 +130,9 @@ impl Collection {
         if let Some(execution) = self.executions.get_mut(site) {
             execution.outcome = Some(Outcome::Failure(code));
         }
-        self.conclude(course, now)
+        let (site, round) = (site.clone(), self.round);
+        let announcement = Announcement::UpdateUnusable { site, round, code };
+        self.conclude(course, now).after(vec![Action::Announce(announcement)])
     }
 
     /// The executions whose replies are awaited.

@@ -427,6 +427,12 @@ fn one_unusable_update_is_dropped_and_the_others_are_aggregated() {
     let Work::Aggregate(ticket, _) = world.work.remove(0) else { panic!("aggregates") };
     let fault = AggregationFault::Input { site: site("north"), code: Code::ParametersMismatch };
     world.handle(Event::AggregationFailed { ticket, fault });
+    let told = Announcement::UpdateUnusable {
+        site: site("north"),
+        round: 1,
+        code: Code::ParametersMismatch,
+    };
+    assert!(world.actions.contains(&Action::Announce(told)));
     assert_eq!(aggregated_sites(&world), ["east/records", "south/records"]);
 }
 
