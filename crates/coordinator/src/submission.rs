@@ -53,9 +53,9 @@ impl Submission {
         limit("tags", wire.tags.len(), 64)?;
         limit("nodes", wire.nodes.len(), 10_000)?;
         limit("columns", wire.columns.len(), wire::MAXIMUM_COLUMNS)?;
-        limit("experiment_toml", wire.experiment_toml.len(), wire::MAXIMUM_JSON)?;
-        limit("name", wire.name.len(), 256)?;
-        limit("class", wire.class.len(), 256)?;
+        short("experiment_toml", &wire.experiment_toml, wire::MAXIMUM_JSON)?;
+        short("name", &wire.name, 256)?;
+        short("class", &wire.class, 256)?;
         if wire.name.trim().is_empty() || wire.name.chars().any(char::is_control) {
             return Err(Error::new("name", "is a text of one line"));
         }
@@ -208,6 +208,14 @@ fn limit(field: &'static str, length: usize, most: usize) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::new(field, format!("has at most {most} entries")))
+    }
+}
+
+fn short(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
+    if text.len() <= most {
+        Ok(())
+    } else {
+        Err(Error::new(field, format!("has at most {most} bytes")))
     }
 }
 

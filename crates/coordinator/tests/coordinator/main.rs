@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod aggregations;
+mod databases;
 mod experiments;
+mod federation;
+mod files;
+mod limits;
 mod restarts;
 mod strangers;
 mod support;

@@ -1,12 +1,11 @@
 //! Callers who ask for what is not theirs or do not follow the protocol.
 
 use coordinator::Config;
-use protocol::Code;
-use protocol::wire::{refusal, v1};
 use protocol::wire::v1::coordinator_message::Message as FromCoordinator;
 use protocol::wire::v1::node_message::Message as FromNode;
 use protocol::wire::v1::node_service_client::NodeServiceClient;
-use protocol::{ArtifactReference, Digest};
+use protocol::wire::{refusal, v1};
+use protocol::{ArtifactReference, Code, Digest};
 use tokio::sync::mpsc;
 use transport::artifact::client;
 use transport::{ArtifactClient, Caller, dial};

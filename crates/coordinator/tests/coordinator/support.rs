@@ -91,6 +91,19 @@ pub(crate) fn test_config(folder: &Path) -> Config {
 /// How many replies were sent, and which of them is a node's own in each round.
 pub(crate) type Turns = (watch::Sender<usize>, fn(u32) -> usize);
 
+/// What a scripted node brings after a round of training.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// The parameters it got, each with the node's step added.
+    Trained,
+    /// The parameters it got, all with this value.
+    Filled(f32),
+    /// Parameters with other tensors than it got.
+    OtherTensors,
+    /// Bytes that are no parameters.
+    NoParameters,
+}
+
 /// How a scripted node behaves.
 #[derive(Clone)]
 pub(crate) struct Script {
@@ -100,6 +113,10 @@ pub(crate) struct Script {
     /// What is added to every parameter in a round of training.
     pub(crate) step: f32,
     pub(crate) sample_count: u64,
+    /// What it brings after a round of training.
+    pub(crate) work: Work,
+    /// The accuracy it measures in a round, of the model the round starts from.
+    pub(crate) accuracy: fn(u32) -> f64,
     /// The codes that rounds end with, by round; `ok` where absent.
     pub(crate) ends: BTreeMap<u32, Code>,
     /// Whose turn it is to reply, where the order matters.
@@ -117,6 +134,8 @@ impl Script {
             approval: watch::channel(Code::Ok).1,
             step,
             sample_count,
+            work: Work::Trained,
+            accuracy: |round| 1.0 - 0.5 / f64::from(round),
             ends: BTreeMap::new(),
             turns: None,
             works: watch::channel(true).1,
@@ -352,28 +371,47 @@ impl Job {
             let scalars = v1::Scalars { scalars: vec![scalar(request).into()] };
             let _sent = self.out.send(message(FromNode::Scalars(scalars.clone()))).await;
             let _sent_twice = self.out.send(message(FromNode::Scalars(scalars))).await;
-            reply.update = Some(self.train(request).await);
+            reply.update = self.bring(request).await;
+            if reply.update.is_none() {
+                reply.code = Code::ResultsUploadFailed;
+                reply.metrics_before = None;
+            }
         }
         reply
     }
 
-    /// Adds the node's step to every parameter: training whose result is known.
-    async fn train(&self, request: &TrainRequest) -> ArtifactReference {
+    /// Brings the update; none where the coordinator does not take it.
+    async fn bring(&self, request: &TrainRequest) -> Option<ArtifactReference> {
         let received = self.scratch.join(format!("{}.received", request.round_id));
         self.files.download(&request.parameters, &received).await.expect("parameters come");
         let model = Parameters::from_bytes(&std::fs::read(&received).unwrap()).unwrap();
-        let mut update = Parameters::new();
-        for (name, tensor) in model.iter() {
-            let values: Vec<f32> =
-                tensor.to_f32().unwrap().iter().map(|value| value + self.script.step).collect();
-            update.insert(name, Tensor::from_f32(tensor.shape(), &values).unwrap()).unwrap();
-        }
-        let bytes = update.to_bytes(None).unwrap();
+        let bytes = self.script.train(&model);
         let path = self.scratch.join(format!("{}.update", request.round_id));
         std::fs::write(&path, &bytes).unwrap();
         let reference = ArtifactReference::new(Digest::of(&bytes), bytes.len() as u64);
-        self.files.upload(&reference, &path).await.expect("the update is taken");
-        reference
+        self.files.upload(&reference, &path).await.ok().map(|()| reference)
+    }
+}
+
+impl Script {
+    /// Adds the node's step to every parameter: training whose result is known. Or what else the script says.
+    fn train(&self, model: &Parameters) -> Vec<u8> {
+        let mut update = Parameters::new();
+        for (name, tensor) in model.iter() {
+            let values = tensor.to_f32().unwrap();
+            let values: Vec<f32> = match self.work {
+                Work::Trained => values.iter().map(|value| value + self.step).collect(),
+                Work::Filled(value) => vec![value; values.len()],
+                Work::OtherTensors => vec![0.0; values.len()],
+                Work::NoParameters => return b"these are no parameters".to_vec(),
+            };
+            let name = match self.work {
+                Work::OtherTensors => format!("other.{name}"),
+                _ => name.to_owned(),
+            };
+            update.insert(&name, Tensor::from_f32(tensor.shape(), &values).unwrap()).unwrap();
+        }
+        update.to_bytes(None).unwrap()
     }
 }
 
@@ -398,7 +436,7 @@ fn scalar(request: &TrainRequest) -> Scalar {
 
 fn reply(script: &Script, request: &TrainRequest, code: Code) -> TrainReply {
     let report = MetricsReport {
-        metrics: vec![("ACCURACY".to_owned(), 1.0 - 0.5 / f64::from(request.round))],
+        metrics: vec![("ACCURACY".to_owned(), (script.accuracy)(request.round))],
         validation_count: 10,
         sums: None,
     };
@@ -462,11 +500,14 @@ impl Researcher {
 
     /// Brings a file and names it.
     pub(crate) async fn bring(&self, bytes: &[u8]) -> ArtifactReference {
+        self.try_bring(bytes).await.expect("the file is taken")
+    }
+
+    pub(crate) async fn try_bring(&self, bytes: &[u8]) -> Result<ArtifactReference, client::Error> {
         let reference = ArtifactReference::new(Digest::of(bytes), bytes.len() as u64);
         let path = self.scratch.join(reference.digest.hexadecimal());
         std::fs::write(&path, bytes).unwrap();
-        self.files.upload(&reference, &path).await.expect("the file is taken");
-        reference
+        self.files.upload(&reference, &path).await.map(|()| reference)
     }
 
     /// A submission over every node, with its files brought.

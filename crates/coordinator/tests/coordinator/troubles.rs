@@ -5,37 +5,8 @@ use protocol::wire::v1;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::support::{Researcher, Script, ScriptedNode, Server, connected, nodes};
-
-struct Federation {
-    _folder: tempfile::TempDir,
-    _scratch: tempfile::TempDir,
-    server: Server,
-    nodes: Vec<ScriptedNode>,
-    researcher: Researcher,
-}
-
-impl Federation {
-    async fn start(scripts: Vec<Script>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let scratch = tempfile::tempdir().unwrap();
-        let server = Server::start(folder.path()).await;
-        let count = scripts.len();
-        let start = |script| ScriptedNode::start(&server.address(), script, scratch.path());
-        let nodes = scripts.into_iter().map(start).collect();
-        let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
-        connected(&mut researcher, count).await;
-        Self { _folder: folder, _scratch: scratch, server, nodes, researcher }
-    }
-}
-
-fn fields(event: &v1::ExperimentEvent) -> Value {
-    serde_json::from_str(&event.fields_json).unwrap()
-}
-
-fn last(events: &[v1::ExperimentEvent]) -> Value {
-    fields(events.last().unwrap())
-}
+use crate::federation::{Federation, fields, last};
+use crate::support::{Researcher, Script, Server, connected, nodes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_experiment_waits_for_an_owner_and_says_for_whom() {
@@ -178,36 +149,4 @@ async fn two_experiments_run_at_once_and_a_plan_is_fetched_for_each() {
     researcher.watch_until(&second, "completed").await;
     assert_eq!(researcher.model(&first).await, researcher.model(&second).await);
     server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_models_and_the_best_are_kept_and_updates_are_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let _nodes = nodes(&server.address(), scratch.path());
-    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
-    connected(&mut researcher, 3).await;
-    let request = researcher.prepare(5).await;
-    let id = researcher.submit(request).await;
-    researcher.watch_until(&id, "completed").await;
-    let history = researcher.history(&id).await;
-    let mut kept = Vec::new();
-    for round in &history.rounds {
-        let digest = round.model.as_ref().unwrap().digest;
-        let there = researcher.files.size(&digest).await.ok().flatten().is_some();
-        if there {
-            kept.push(round.round);
-        }
-    }
-    assert_eq!(kept, [3, 4, 5], "the best is among the last here");
-    let files = walk(&folder.path().join("artifacts").join("sha256"));
-    // The initial parameters were brought less than a day ago, so they stay; the plan stays always.
-    assert_eq!(files, 3 + 1 + 1, "no update is left");
-    server.stop().await;
-}
-
-fn walk(folder: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
 }
