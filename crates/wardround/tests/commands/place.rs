@@ -165,6 +165,6 @@ const FILTERS: &[(&str, &str)] = &[
     (r" +\d+\.\d{3} ms", " [DURATION]"),
     (r"process \d+", "process [PID]"),
     (r"-?\b\d+\.\d{3,}(e-?\d+)?\b", "[NUMBER]"),
-    (r"\b\d\.\d{3}e-?\d+", "[NUMBER]"),
+    (r"\b\d+(\.\d+)?e-?\d+\b", "[NUMBER]"),
     (r#"("(rtime_training|ptime_training)": )[0-9.e-]+"#, "$1[DURATION]"),
 ];
