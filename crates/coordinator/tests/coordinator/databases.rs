@@ -11,7 +11,7 @@ use transport::artifact::client;
 use transport::{ArtifactClient, Caller};
 
 use crate::federation::{Federation, last};
-use crate::support::{Server, test_config};
+use crate::support::{Researcher, Server, nodes, test_config};
 
 /// Changes a coordinator's database behind its back.
 fn meddle(folder: &Path, sql: &str) {
@@ -110,4 +110,32 @@ async fn a_newer_altered_or_damaged_database_is_refused_in_words() {
         .unwrap();
     let words = refusal_to_open(folder.path()).await;
     assert!(words.contains("is damaged"), "{words}");
+}
+
+/// A database as the first schema made it, with an experiment whose first round was being checkpointed.
+const FIRST_SCHEMA: &str = include_str!("schema-1.sql");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_the_first_schema_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    meddle(folder.path(), FIRST_SCHEMA);
+    let server = Server::start(folder.path()).await;
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    let listed = researcher.calls.list_experiments(v1::ListExperimentsRequest {}).await.unwrap();
+    let [summary] = listed.into_inner().experiments.try_into().expect("one experiment");
+    researcher.watch_until(&summary.experiment_id, "round-finished").await;
+    let history = researcher.history(&summary.experiment_id).await;
+    assert_eq!(history.rounds[1].sites.len(), 3);
+    assert!(history.rounds[1].sites.iter().all(|site| site.used), "{history:#?}");
+
+    // Its machine was restored and takes a command; the coordinator works as any other.
+    let cancel = v1::CancelExperimentRequest { experiment_id: summary.experiment_id.clone() };
+    researcher.calls.cancel_experiment(cancel).await.unwrap();
+    researcher.watch_until(&summary.experiment_id, "cancelled").await;
+    let _nodes = nodes(&server.address(), scratch.path());
+    let request = researcher.prepare(1).await;
+    let id = researcher.submit(request).await;
+    researcher.watch_until(&id, "completed").await;
+    server.stop().await;
 }
