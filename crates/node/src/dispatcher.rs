@@ -56,7 +56,15 @@ impl Dispatcher {
         for id in open {
             let records =
                 self.site.database.read(move |transaction| rounds::records(transaction, id));
-            let records = records.await?;
+            let records: Result<_, registry::Error> = records.await;
+            let records = match records {
+                Ok(records) => records,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(round = %id, error, "a round's journal cannot be read");
+                    continue;
+                }
+            };
             let (driver, sender) = match RoundDriver::restore(&self.site, records, now) {
                 Ok(restored) => restored,
                 Err(error) => {

@@ -88,6 +88,26 @@ async fn the_third_interrupted_attempt_is_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_whose_records_cannot_be_read_stops_no_other() {
+    let mut scene = Scene::set().await;
+    scene.node.stop().await;
+    let damaged = request(&scene);
+    killed_at(&mut scene, Phase::Train, &damaged).await;
+    let database = store::rusqlite::Connection::open(scene.home.folder.database()).unwrap();
+    let update = "UPDATE journal_events SET body = x'00' WHERE machine LIKE ?1";
+    let changed = database.execute(update, [format!("%{}", damaged.round_id)]).unwrap();
+    assert!(changed > 0);
+    drop(database);
+
+    let mut node = scene.home.start();
+    node.notice(|notice| *notice == Notice::Connected).await;
+    let other = request(&scene);
+    scene.coordinator.request(&other);
+    assert_eq!(scene.coordinator.reply_to(&other).await.code, Code::Ok);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_export_is_made_again() {
     let mut scene = Scene::set().await;
     let expected = undisturbed(&mut scene).await;
