@@ -1,7 +1,7 @@
 //! What the owner says of a plan.
 
-use protocol::Code;
-use protocol::RuntimeKind;
+use protocol::{ArtifactReference, Code, RuntimeKind};
+use training_plan::bundle;
 
 use crate::registry::plans::{self, KnownPlan};
 use crate::round_log::chain;
@@ -12,31 +12,48 @@ pub(crate) async fn ask(site: &Site, asked: KnownPlan) -> Code {
     if !is_offered(asked.runtime) {
         return Code::PlanUnsupportedRuntime;
     }
+    if is_too_large(&asked.plan) {
+        return Code::PlanNotLoadable;
+    }
     let digest = asked.plan.digest;
-    let known = site.database.read(move |transaction| plans::by_digest(transaction, &digest)).await;
+    let known = site.database.read(move |transaction| plans::answer(transaction, &digest)).await;
     match known {
-        Ok(Some(known)) => return known.decision.code(),
+        Ok(Some(code)) => return code,
         Ok(None) => {}
         Err(error) => {
+            let error: crate::registry::Error = error;
             tracing::error!(error = chain(&error), "the plans cannot be read");
             return Code::NodeUnavailable;
         }
     }
-    if let Err(error) = site.carrier.fetch(&asked.plan).await {
-        tracing::warn!(error = chain(&error), "a plan cannot be fetched");
-        return Code::PlanUnavailable;
-    }
+    // Held until the plan is judged, so that its file is not evicted before it is pinned.
+    let _fetched = match site.carrier.fetch(&asked.plan).await {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "a plan cannot be fetched");
+            return Code::PlanUnavailable;
+        }
+    };
     judge(site, asked).await
 }
 
 /// Looks a plan up whose file is here; one that is new is listed as pending.
 pub(crate) async fn judge(site: &Site, asked: KnownPlan) -> Code {
-    site.pin_plan(&asked.plan.digest);
+    let digest = asked.plan.digest;
     let judged = site.database.write(move |transaction| plans::judge(transaction, &asked)).await;
-    judged.unwrap_or_else(|error: crate::registry::Error| {
+    let code = judged.unwrap_or_else(|error: crate::registry::Error| {
         tracing::error!(error = chain(&error), "the plans cannot be read");
         Code::NodeInternal
-    })
+    });
+    if code != Code::NodeUnavailable {
+        site.pin_plan(&digest);
+    }
+    code
+}
+
+/// Whether a plan is declared larger than any plan is read; such a file is not even fetched.
+pub(crate) const fn is_too_large(plan: &ArtifactReference) -> bool {
+    plan.size > bundle::LARGEST as u64
 }
 
 /// Whether this node can run plans of a kind at all.

@@ -72,11 +72,29 @@ impl Decision {
 ///
 /// Where the database cannot be read or written.
 pub fn judge(transaction: &Transaction<'_>, asked: &KnownPlan) -> Result<Code, Error> {
-    if let Some(known) = by_digest(transaction, &asked.plan.digest)? {
-        return Ok(known.decision.code());
+    if let Some(code) = answer(transaction, &asked.plan.digest)? {
+        return Ok(code);
     }
     keep(transaction, asked)?;
     Ok(Code::PlanNotRegistered)
+}
+
+/// What is said of a plan as things stand: nothing where it is new and may be listed, `node.unavailable` where too many
+/// others wait for the owner.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn answer(transaction: &Transaction<'_>, digest: &Digest) -> Result<Option<Code>, Error> {
+    if let Some(known) = by_digest(transaction, digest)? {
+        return Ok(Some(known.decision.code()));
+    }
+    let pending: u32 = transaction.query_row(
+        "SELECT count(*) FROM node_plans WHERE json_extract(body, '$.decision') = 'pending'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok((pending >= MOST_PENDING).then_some(Code::NodeUnavailable))
 }
 
 /// Writes a plan, in place of what was known of it.
@@ -165,3 +183,46 @@ pub fn find(transaction: &Transaction<'_>, digest: &str) -> Result<KnownPlan, Er
 
 /// The fewest digits that name a plan.
 const SHORTEST: usize = 6;
+/// Plans that may wait for the owner's decision.
+const MOST_PENDING: u32 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: u32) -> KnownPlan {
+        KnownPlan {
+            plan: ArtifactReference::new(Digest::of(&name.to_le_bytes()), 4),
+            runtime: RuntimeKind::Native,
+            decision: Decision::Pending,
+            researcher_id: None,
+            experiment_id: None,
+            experiment_name: String::new(),
+            seen_at: Timestamp::from_milliseconds(u64::from(name)),
+            decided_at: None,
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_so_many_plans_wait_for_the_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.sqlite");
+        let migrations = [crate::registry::MIGRATIONS];
+        let database = store::Database::open(&path, &migrations).unwrap();
+        let work = |transaction: &Transaction<'_>| -> Result<(), Error> {
+            for name in 0..MOST_PENDING {
+                assert_eq!(judge(transaction, &asked(name))?, Code::PlanNotRegistered);
+            }
+            let late = asked(MOST_PENDING);
+            assert_eq!(judge(transaction, &late)?, Code::NodeUnavailable);
+            assert_eq!(by_digest(transaction, &late.plan.digest)?, None);
+            assert_eq!(judge(transaction, &asked(0))?, Code::PlanNotApproved);
+            let digest = asked(0).plan.digest.to_string();
+            decide(transaction, &digest, Decision::Rejected, "", late.seen_at)?;
+            assert_eq!(judge(transaction, &late)?, Code::PlanNotRegistered);
+            Ok(())
+        };
+        database.write_blocking(work).unwrap();
+    }
+}

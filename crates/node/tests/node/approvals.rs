@@ -84,6 +84,20 @@ async fn a_plan_that_cannot_be_fetched_is_not_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_above_the_largest_is_neither_fetched_nor_listed() {
+    let mut scene = Scene::set().await;
+    let listed = scene.node.handle.administration().plan_list().await.unwrap();
+    let large = vec![b' '; training_plan::bundle::LARGEST + 1];
+    let large = scene.coordinator.publish(&large);
+    assert_eq!(ask(&mut scene.coordinator, &large).await, "plan.not_loadable");
+    let mut request = scene.request();
+    request.plan = large;
+    assert_eq!(scene.run(&request).await.code, Code::PlanUnavailable);
+    assert_eq!(scene.node.handle.administration().plan_list().await.unwrap(), listed);
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_round_runs_only_with_the_owners_yes() {
     let mut scene = Scene::set().await;
     let other = std::fs::read_to_string(crate::site::example("logistic.toml")).unwrap();

@@ -23,6 +23,10 @@ pub(super) async fn plan(work: &mut Work, bench: &mut Bench) -> Result<Outcome, 
         let text = format!("the node offers no runtime \"{}\"", runtime.as_str());
         return Err(Fault::new(Code::PlanUnsupportedRuntime, text));
     }
+    if approval::is_too_large(&work.request.plan) {
+        let text = format!("the plan is declared with {} bytes", work.request.plan.size);
+        return Err(Fault::new(Code::PlanUnavailable, text));
+    }
     let fetched = fetch(work, Phase::Plan, &work.request.plan.clone()).await;
     bench.plan = Some(fetched.map_err(|error| {
         let code = match error {

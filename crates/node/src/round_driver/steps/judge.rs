@@ -90,6 +90,10 @@ pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
     };
     match approval::judge(&work.site, asked).await {
         Code::Ok => Ok(Outcome::PlanApproved),
+        Code::NodeUnavailable => {
+            let text = format!("plan {}: too many others wait for a decision", request.plan.digest);
+            Err(Fault::new(Code::PlanNotRegistered, text))
+        }
         code => Err(Fault::new(code, format!("plan {}: {code}", request.plan.digest))),
     }
 }
