@@ -145,6 +145,10 @@ impl Dispatcher {
     }
 
     async fn start(&mut self, request: TrainRequest) {
+        if self.drivers.len() >= MOST_ROUNDS {
+            tracing::warn!(round = %request.round_id, "too many rounds are open");
+            return self.decline(&request);
+        }
         let now = self.site.clock.now();
         let recorded = {
             let request = request.clone();
@@ -281,7 +285,78 @@ pub(crate) fn restored_place(site: &Site, round: &Round) -> Place {
     place
 }
 
+/// Rounds that may be open at once, those that wait included.
+const MOST_ROUNDS: usize = 1_000;
 /// How often old rounds are looked for.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long abandoned rounds have to let go of their threads.
 const LAST_GRACE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use protocol::{ArtifactReference, Digest, Mode, RuntimeKind};
+
+    use super::*;
+    use crate::carrier::Way;
+    use crate::{Config, Folder};
+
+    fn new_id() -> RoundId {
+        RoundId::from_uuid(uuid::Uuid::now_v7())
+    }
+
+    fn request() -> TrainRequest {
+        let nowhere = ArtifactReference::new(Digest::of(b"nowhere"), 7);
+        TrainRequest {
+            round_id: new_id(),
+            experiment_id: "0197f3a0-0000-7000-8000-000000000002".parse().unwrap(),
+            round: 1,
+            researcher_id: "ada".parse().unwrap(),
+            dataset_id: "0197f3a0-0000-7000-8000-000000000003".parse().unwrap(),
+            mode: Mode::Train,
+            model_args: serde_json::Map::new(),
+            training_args: serde_json::Map::new(),
+            seed: 42,
+            plan: nowhere.clone(),
+            runtime: RuntimeKind::Native,
+            class: String::new(),
+            columns: Vec::new(),
+            parameters: nowhere,
+            aggregator_args: serde_json::Map::new(),
+            auxiliary_state: None,
+            previous_state: None,
+            time_left: Duration::from_secs(120),
+            data_loading_plan: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_above_the_most_open_rounds_is_declined() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::new(directory.path());
+        let address = "http://127.0.0.1:1".parse().unwrap();
+        crate::init(&folder, &"north".parse().unwrap(), &address).unwrap();
+        let config = Config::load(&folder, []).unwrap();
+        let way = Way::Local(directory.path().to_owned());
+        let clock = Arc::new(store::SystemClock);
+        let site = crate::node::open_site(&folder, config, clock, way).unwrap();
+        site.outbox.begin();
+        let mut dispatcher = Dispatcher::new(Arc::clone(&site), CancellationToken::new());
+        let (sender, _inbox) = mpsc::channel(1);
+        let others: Vec<RoundId> = (0..MOST_ROUNDS).map(|_| new_id()).collect();
+        dispatcher.drivers.extend(others.iter().map(|id| (*id, sender.clone())));
+
+        let request = request();
+        dispatcher.accept(request.clone()).await;
+        let ToCoordinator::TrainReply(reply) = site.outbox.next().await else {
+            panic!("the request is answered")
+        };
+        assert_eq!(reply.code, Code::NodeUnavailable.to_string());
+
+        dispatcher.drivers.remove(&others[0]);
+        dispatcher.accept(request).await;
+        let ToCoordinator::RoundProgress(progress) = site.outbox.next().await else {
+            panic!("the request is accepted")
+        };
+        assert_eq!(progress.stage, "accepted");
+    }
+}
