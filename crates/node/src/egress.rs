@@ -75,7 +75,15 @@ pub(crate) fn filter_metrics(
     let before = measured.metrics.len();
     measured.metrics.retain(|(name, value)| declared.contains(name) && value.is_finite());
     measured.metrics.truncate(MOST_METRICS);
-    if measured.metrics.len() < before { vec![Warning::MetricNotDeclared] } else { Vec::new() }
+    let mut warnings = Vec::new();
+    if measured.metrics.len() < before {
+        warnings.push(Warning::MetricNotDeclared);
+    }
+    if measured.sums.as_ref().is_some_and(|sums| sums.to_string().len() > LARGEST_SUMS) {
+        measured.sums = None;
+        warnings.push(Warning::MetricWithheld);
+    }
+    warnings
 }
 
 fn check_norm(reader: &Reader, policy: Policy) -> Result<(), Refusal> {
@@ -121,6 +129,8 @@ fn refused(error: parameters::Error) -> Refusal {
 
 /// Metrics in one report.
 const MOST_METRICS: usize = 32;
+/// Bytes of the sums in one report, as JSON.
+const LARGEST_SUMS: usize = 256 << 10;
 /// Tensors in one detail.
 const MOST_TENSORS: usize = 32;
 
@@ -197,5 +207,23 @@ mod tests {
         let mut enough = report(10);
         assert_eq!(filter_metrics(&mut enough, &declared, OPEN), [Warning::MetricNotDeclared]);
         assert_eq!(enough.unwrap().metrics, [("ACCURACY".to_owned(), 0.9)]);
+    }
+
+    #[test]
+    fn sums_that_are_too_large_stay_and_the_metrics_leave() {
+        let report = |length| {
+            let sums = Some(serde_json::Value::String("x".repeat(length)));
+            let metrics = vec![("ACCURACY".to_owned(), 0.9)];
+            Some(MetricsReport { metrics, validation_count: 10, sums })
+        };
+        let declared = ["ACCURACY".to_owned()];
+        // The text stands between two quotes.
+        let mut largest = report(LARGEST_SUMS - 2);
+        assert!(filter_metrics(&mut largest, &declared, OPEN).is_empty());
+        assert_eq!(largest, report(LARGEST_SUMS - 2));
+        let mut larger = report(LARGEST_SUMS - 1);
+        assert_eq!(filter_metrics(&mut larger, &declared, OPEN), [Warning::MetricWithheld]);
+        let larger = larger.unwrap();
+        assert_eq!((larger.metrics.len(), larger.sums), (1, None));
     }
 }
