@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use benches::federation::{Federation, Study};
 use benches::machine;
-use benches::memory::{Peak, Sampler, written_bytes};
+use benches::memory::{Peak, Sampler, processor_time, written_bytes};
 use benches::model::{WideModel, experiment, table};
 use benches::spread::Spread;
 use protocol::Digester;
@@ -47,7 +47,7 @@ fn measure(megabytes: u64, rounds: u64) -> anyhow::Result<()> {
     let model = WideModel::of_megabytes(megabytes);
     let parameters = federation.folder().join("parameters.safetensors");
     let (mut times, mut floors, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut phases = Vec::new();
+    let (mut phases, mut processors) = (Vec::new(), Vec::new());
     let (mut bytes, mut left_out) = (0, 0);
     for round in 0..rounds * 4 {
         if times.len() as u64 == rounds {
@@ -64,6 +64,7 @@ fn measure(megabytes: u64, rounds: u64) -> anyhow::Result<()> {
         if round > 0 && is_whole {
             floors.push(floor);
             times.push(carried.time);
+            processors.push(carried.processor);
             phases = federation.last_phases()?;
         } else {
             left_out += 1;
@@ -74,6 +75,12 @@ fn measure(megabytes: u64, rounds: u64) -> anyhow::Result<()> {
     println!("\n{:.1} MB through 2 nodes both ways", mega(bytes));
     println!("  round: {} (target < {targets})", Spread::of(times));
     println!("  floor: {}", Spread::of(floors));
+    for (index, name) in
+        ["coordinator, submission included", "node", "other node"].iter().enumerate()
+    {
+        let used = Spread::of(processors.iter().map(|round| round[index]));
+        println!("  processor time of the {name}: {used}");
+    }
     println!("  left out: {left_out}, the first and those in which one update sufficed");
     println!("  phases of the last round at one node: {}", phases.join(", "));
     for (index, (name, target)) in
@@ -98,6 +105,8 @@ struct Carried {
     time: Duration,
     /// Of the coordinator, then of the nodes.
     peaks: Vec<Peak>,
+    /// Processor time, likewise.
+    processor: [Duration; 3],
     /// Bytes that the coordinator wrote to the disk.
     written: u64,
 }
@@ -106,7 +115,12 @@ fn carry(federation: &Federation, model: WideModel, parameters: &Path) -> anyhow
     let coordinator = federation.coordinator.id();
     let processes =
         std::iter::once(coordinator).chain(federation.nodes.iter().map(|node| node.id()));
-    let sampler = Sampler::start(processes.collect());
+    let processes: Vec<u32> = processes.collect();
+    let used = |before: [Duration; 3]| {
+        std::array::from_fn(|index| processor_time(processes[index]).saturating_sub(before[index]))
+    };
+    let before_all: [Duration; 3] = used([Duration::ZERO; 3]);
+    let sampler = Sampler::start(processes.clone());
     let experiment = experiment(1, 0);
     let study =
         Study { plan: &model.plan(), experiment: &experiment, parameters: Some(parameters) };
@@ -117,7 +131,8 @@ fn carry(federation: &Federation, model: WideModel, parameters: &Path) -> anyhow
     watch.await_event("completed")?;
     let peaks = sampler.stop();
     let written = written_bytes(coordinator) - before;
-    Ok(Carried { time: Duration::from_millis(finished - started), peaks, written })
+    let processor = used(before_all);
+    Ok(Carried { time: Duration::from_millis(finished - started), peaks, processor, written })
 }
 
 fn at(event: &serde_json::Value) -> anyhow::Result<u64> {
