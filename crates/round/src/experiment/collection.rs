@@ -446,6 +446,8 @@ impl Outcome {
             (false, _, _) => Self::Failure(code),
             // A training round without an update is a defect of the node, whatever it says.
             (true, Mode::Train, None) => Self::Failure(Code::NodeInternal),
+            // One site's count must not make the sum of all sites' counts inexact.
+            (true, _, _) if sample_count > MOST_SAMPLES => Self::Failure(Code::NodeInternal),
             (true, Mode::Train | Mode::Validate, _) => {
                 Self::Success(Success { round_id, update, sample_count })
             }
@@ -455,3 +457,5 @@ impl Outcome {
 
 /// Far more changes of mind than any owner has within a round.
 const MOST_RETURNS: u32 = 10;
+/// What each of ten thousand sites may count so that the sum is still exact as a float.
+const MOST_SAMPLES: u64 = (1 << 53) / 10_000;
