@@ -5,6 +5,7 @@
 //! fails the coordinator stops: what is in memory is then ahead of the journal, and a restart puts that right.
 
 mod restart;
+mod unreadable;
 mod work;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -20,11 +21,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::board::{Live, Stage};
-use crate::message::{Arrival, Command, Message, Progress};
+use crate::message::{Arrival, Command, Message, Progress, Unreadable};
 use crate::record::{Error, News, Place, Write, find_execution, write_all};
 use crate::registry::Attendance;
 use crate::shared::Shared;
 use crate::submission::Submission;
+
+use unreadable::find_reply;
 
 pub(crate) use work::Checkpoint;
 
@@ -178,6 +181,7 @@ impl Director {
                 self.progress(&node, round_id, progress);
             }
             Message::Reply { node, reply } => self.reply(node, reply).await?,
+            Message::Unreadable { node, reply } => self.unreadable(node, reply).await?,
             Message::Submit { submission, answer } => self.submit(*submission, answer),
             Message::Command { experiment_id, command, answer } => {
                 self.command(experiment_id, command, answer);
@@ -454,6 +458,18 @@ impl Director {
         }
         self.take_reply(node, place, reply);
         Ok(())
+    }
+
+    /// Ends an execution whose reply cannot be read as a failure of its node.
+    async fn unreadable(&mut self, node: NodeId, reply: Unreadable) -> Result<(), Error> {
+        let found = find_reply(node.clone(), reply);
+        match self.shared.database.read(found).await? {
+            Some(reply) => self.reply(node, Box::new(reply)).await,
+            None => {
+                self.acknowledge(&node, reply.round_id, true);
+                Ok(())
+            }
+        }
     }
 
     fn take_reply(&mut self, node: NodeId, place: Place, reply: Box<TrainReply>) {

@@ -2,7 +2,8 @@
 
 use protocol::wire::v1;
 use protocol::{
-    Code, DatasetId, DatasetSummary, Digest, ExperimentId, NodeId, RoundId, TrainReply,
+    Code, CorrelationId, DatasetId, DatasetSummary, Digest, ExperimentId, NodeId, RoundId,
+    TrainReply,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub(crate) enum Message {
     Progress { node: NodeId, round_id: RoundId, progress: Progress },
     /// An execution has ended.
     Reply { node: NodeId, reply: Box<TrainReply> },
+    /// An execution has ended with a reply that cannot be read.
+    Unreadable { node: NodeId, reply: Unreadable },
     /// A researcher submits an experiment.
     Submit { submission: Box<Submission>, answer: oneshot::Sender<Result<(), Code>> },
     /// A researcher wants something of an experiment.
@@ -58,6 +61,14 @@ pub(crate) struct Arrival {
     pub(crate) line: mpsc::Sender<v1::CoordinatorMessage>,
     pub(crate) cut: CancellationToken,
     pub(crate) answer: oneshot::Sender<Result<(), Code>>,
+}
+
+/// What can be read of a reply that cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unreadable {
+    pub(crate) round_id: RoundId,
+    pub(crate) dataset_id: DatasetId,
+    pub(crate) correlation_id: CorrelationId,
 }
 
 /// How an execution goes on at its node.

@@ -9,7 +9,9 @@ use protocol::wire::v1::coordinator_message::Message as ToNode;
 use protocol::wire::v1::node_message::Message as FromNode;
 use protocol::wire::v1::node_service_server::NodeService;
 use protocol::wire::{Error, MAXIMUM_DATASETS, parse, v1};
-use protocol::{Code, DatasetSummary, NodeId, RoundId, Scalar};
+use protocol::{
+    Code, CorrelationId, DatasetId, DatasetSummary, NodeId, RoundId, Scalar, TrainReply,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use transport::Caller;
 
 use crate::door::{malformed, status, status_with};
-use crate::message::{Arrival, Message, Progress};
+use crate::message::{Arrival, Message, Progress, Unreadable};
 use crate::scalars::Given;
 use crate::shared::{Shared, TakenScalar};
 
@@ -166,7 +168,10 @@ impl Reader {
 
     async fn take(&self, message: FromNode) -> Result<(), Status> {
         let message = match message {
-            FromNode::Scalars(scalars) => return self.take_scalars(scalars),
+            FromNode::Scalars(scalars) => {
+                self.take_scalars(scalars);
+                return Ok(());
+            }
             other => {
                 let parsed = self.parse(other);
                 parsed.map_err(|error| malformed(Code::RequestInvalid, &error))?
@@ -199,7 +204,15 @@ impl Reader {
                 progress: stage(&progress)?,
             },
             FromNode::TrainReply(reply) => {
-                Message::Reply { node, reply: Box::new(reply.try_into()?) }
+                let readable = unreadable(&reply);
+                match (TrainReply::try_from(reply), readable) {
+                    (Ok(reply), _) => Message::Reply { node, reply: Box::new(reply) },
+                    (Err(error), Ok(reply)) => {
+                        tracing::warn!(%node, round_id = %reply.round_id, %error, "a reply cannot be read");
+                        Message::Unreadable { node, reply }
+                    }
+                    (Err(error), Err(_)) => return Err(error),
+                }
             }
             FromNode::Availability(availability) => {
                 Message::Availability { node, paused: availability.paused }
@@ -213,12 +226,18 @@ impl Reader {
         })
     }
 
-    /// Takes scalars of the node's open executions; those of others, and those for which there is no room, are
-    /// dropped, and their gap shows in the sequence.
-    fn take_scalars(&self, scalars: v1::Scalars) -> Result<(), Status> {
+    /// Takes scalars of the node's open executions; those of others, those that cannot be read, and those for which
+    /// there is no room, are dropped, and their gap shows in the sequence.
+    fn take_scalars(&self, scalars: v1::Scalars) {
+        let mut malformed = None;
         for scalar in scalars.scalars {
-            let scalar = Scalar::try_from(scalar)
-                .map_err(|error| malformed(Code::RequestInvalid, &error))?;
+            let scalar = match Scalar::try_from(scalar) {
+                Ok(scalar) => scalar,
+                Err(error) => {
+                    malformed = Some(error);
+                    continue;
+                }
+            };
             let place = self.shared.board.open_execution(scalar.round_id);
             let Some((experiment_id, site, round)) = place else { continue };
             if site.node != self.node || scalar.sequence > MOST_SCALARS {
@@ -230,7 +249,9 @@ impl Reader {
                 tracing::debug!(node = %self.node, "a scalar is dropped: too many at once");
             }
         }
-        Ok(())
+        if let Some(error) = malformed {
+            tracing::warn!(node = %self.node, %error, "scalars that cannot be read are dropped");
+        }
     }
 }
 
@@ -246,6 +267,19 @@ fn datasets(wire: Vec<v1::DatasetSummary>) -> Result<Vec<DatasetSummary>, Error>
         return Err(Error::new("datasets", "have different names"));
     }
     Ok(datasets)
+}
+
+/// What the line must not end for: the node would send the same reply again, for ever.
+fn unreadable(reply: &v1::TrainReply) -> Result<Unreadable, Error> {
+    let nil = uuid::Uuid::nil();
+    Ok(Unreadable {
+        round_id: parse("round_id", &reply.round_id)?,
+        dataset_id: reply.dataset_id.parse().unwrap_or_else(|_| DatasetId::from_uuid(nil)),
+        correlation_id: reply
+            .correlation_id
+            .parse()
+            .unwrap_or_else(|_| CorrelationId::from_uuid(nil)),
+    })
 }
 
 fn stage(progress: &v1::RoundProgress) -> Result<Progress, Error> {

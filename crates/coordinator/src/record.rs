@@ -309,6 +309,7 @@ fn write_reply(
 pub(crate) struct Place {
     pub(crate) experiment_id: ExperimentId,
     pub(crate) site: Site,
+    pub(crate) round: u32,
     /// Whether its reply is stored, and was late.
     pub(crate) replied: Option<bool>,
 }
@@ -320,17 +321,18 @@ pub(crate) fn find_execution(
 ) -> Result<Option<Place>, Error> {
     let found = transaction
         .prepare_cached(
-            "SELECT executions.experiment_id, executions.node, executions.dataset, replies.late
-             FROM executions LEFT JOIN replies USING (round_id) WHERE round_id = ?1",
+            "SELECT executions.experiment_id, executions.node, executions.dataset, replies.late,
+             executions.round FROM executions LEFT JOIN replies USING (round_id) WHERE round_id = ?1",
         )?
         .query_row([round_id.to_string()], |row| {
             let texts: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
-            Ok((texts, row.get::<_, Option<bool>>(3)?))
+            Ok((texts, row.get::<_, Option<bool>>(3)?, row.get(4)?))
         })
         .optional()?;
-    let Some(([experiment_id, node, dataset], replied)) = found else { return Ok(None) };
+    let Some(([experiment_id, node, dataset], replied, round)) = found else { return Ok(None) };
     let site = Site { node: read("executions", &node)?, dataset: read("executions", &dataset)? };
-    Ok(Some(Place { experiment_id: read("executions", &experiment_id)?, site, replied }))
+    let experiment_id = read("executions", &experiment_id)?;
+    Ok(Some(Place { experiment_id, site, round, replied }))
 }
 
 /// Reads a text that this program wrote.

@@ -7,6 +7,7 @@ mod databases;
 mod experiments;
 mod federation;
 mod files;
+mod hostile;
 mod limits;
 mod restarts;
 mod strangers;
