@@ -373,9 +373,6 @@ impl Director {
             closed_rounds: texts(&closed),
         };
         self.shared.registry.send(node, ToNode::Welcome(welcome));
-        for round_id in closed {
-            self.cancel(node, round_id);
-        }
         for live in self.shared.board.all() {
             for action in live.experiment.greet(node) {
                 self.perform(live.experiment.id(), action);

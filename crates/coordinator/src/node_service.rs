@@ -293,7 +293,7 @@ fn stage(progress: &v1::RoundProgress) -> Result<Progress, Error> {
 }
 
 /// Commands that may wait for a node that is slow to read; with more, its line is cut and all is sent again.
-const LINE_LENGTH: usize = 256;
+const LINE_LENGTH: usize = 4096;
 const MOST_OPEN_ROUNDS: usize = 10_000;
 /// A round that tells more than this is not a round; policies stop at a thousand.
 const MOST_SCALARS: u64 = 100_000;
