@@ -1,5 +1,6 @@
 //! Updates from which no model can be made, alone and among others.
 
+use parameters::{Dtype, Parameters, Tensor};
 use protocol::Code;
 
 use crate::federation::{Federation, fields, last};
@@ -25,6 +26,22 @@ async fn fails_with(script: impl Fn(&mut Script)) -> Code {
 async fn updates_that_all_count_no_sample_have_no_mean() {
     let code = fails_with(|script| script.sample_count = 0).await;
     assert_eq!(code, Code::AggregationNoSamples);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finite_updates_whose_weighted_sum_is_infinite_are_no_model() {
+    let mut world = Federation::usual(|script| script.work = Work::Enormous).await;
+    let mut model = Parameters::new();
+    model
+        .insert("layers.0.weight", Tensor::from_f64(Dtype::F64, &[30, 1], &[0.0; 30]).unwrap())
+        .unwrap();
+    let parameters = world.researcher.bring(&model.to_bytes(None).unwrap()).await;
+    let mut request = world.researcher.prepare(1).await;
+    request.parameters = Some(parameters.into());
+    let id = world.researcher.submit(request).await;
+    let events = world.researcher.watch_until(&id, "failed").await;
+    assert_eq!(last(&events)["code"], Code::AggregationInvalid.as_str());
+    world.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

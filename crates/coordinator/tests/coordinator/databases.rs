@@ -24,6 +24,8 @@ fn meddle(folder: &Path, sql: &str) {
 async fn a_table_that_is_gone_is_told_as_a_defect_and_nothing_more() {
     let mut world = Federation::start(Vec::new()).await;
     let id = world.submit(1).await;
+    // Nothing is written any more once the experiment waits: a write that failed would end the coordinator.
+    world.researcher.watch_until(&id, "waiting-for-nodes").await;
     meddle(world.folder.path(), "ALTER TABLE experiments RENAME TO gone");
     let show = v1::ShowExperimentRequest { experiment_id: id.clone() };
     for refused in [

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coordinator::{Config, Coordinator, Handle};
 use futures::StreamExt;
-use parameters::{Parameters, Tensor};
+use parameters::{Dtype, Parameters, Tensor};
 use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as FromCoordinator;
 use protocol::wire::v1::node_message::Message as FromNode;
@@ -98,6 +98,8 @@ pub(crate) enum Work {
     Trained,
     /// The parameters it got, all with this value.
     Filled(f32),
+    /// The parameters it got, in double precision and all as large as they can be.
+    Enormous,
     /// Parameters with other tensors than it got.
     OtherTensors,
     /// Bytes that are no parameters.
@@ -398,11 +400,17 @@ impl Script {
     fn train(&self, model: &Parameters) -> Vec<u8> {
         let mut update = Parameters::new();
         for (name, tensor) in model.iter() {
+            if matches!(self.work, Work::Enormous) {
+                let values = vec![f64::MAX; tensor.elements()];
+                let tensor = Tensor::from_f64(Dtype::F64, tensor.shape(), &values).unwrap();
+                update.insert(name, tensor).unwrap();
+                continue;
+            }
             let values = tensor.to_f32().unwrap();
             let values: Vec<f32> = match self.work {
                 Work::Trained => values.iter().map(|value| value + self.step).collect(),
                 Work::Filled(value) => vec![value; values.len()],
-                Work::OtherTensors => vec![0.0; values.len()],
+                Work::OtherTensors | Work::Enormous => vec![0.0; values.len()],
                 Work::NoParameters => return b"these are no parameters".to_vec(),
             };
             let name = match self.work {
