@@ -63,14 +63,29 @@ impl Researchers {
         self.shared.ask(message, answered).await.map_err(status)
     }
 
-    /// Refuses a submission whose files were not brought, or have another length than it says.
-    fn check_files(&self, submission: &Submission) -> Result<(), Status> {
-        for reference in [&submission.plan, &submission.specification.parameters] {
+    /// Refuses a submission whose files were not brought, have another length than it says, or came out of another
+    /// researcher's experiment: to name a file must not make it one's own.
+    async fn check_files(
+        &self,
+        researcher: ResearcherId,
+        submission: &Submission,
+    ) -> Result<(), Status> {
+        let references = [&submission.plan, &submission.specification.parameters];
+        for reference in references {
             if self.shared.artifacts.size(&reference.digest) != Some(reference.size) {
                 return Err(status(Code::ArtifactUnknown));
             }
         }
-        Ok(())
+        let digests = references.map(|reference| reference.digest);
+        let is_of_another = self.read(move |transaction| {
+            for digest in &digests {
+                if listing::is_of_another(transaction, &researcher, digest)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        if is_of_another.await? { Err(status(Code::ArtifactUnknown)) } else { Ok(()) }
     }
 
     /// Whether the same submission is known already; another one under its id is refused.
@@ -129,11 +144,11 @@ impl ResearcherService for Researchers {
         let researcher = caller(&request)?;
         let wire = request.into_inner();
         check_version(wire.wire_version)?;
-        let submission = Submission::parse(wire, researcher, &self.shared.config)
+        let submission = Submission::parse(wire, researcher.clone(), &self.shared.config)
             .map_err(|error| malformed(Code::ExperimentInvalid, &error))?;
         let experiment_id = submission.experiment_id.to_string();
         if !self.is_known(&submission).await? {
-            self.check_files(&submission)?;
+            self.check_files(researcher, &submission).await?;
             let (answer, answered) = oneshot::channel();
             let message = Message::Submit { submission: Box::new(submission), answer };
             self.shared.ask(message, answered).await.map_err(status)?;

@@ -6,6 +6,7 @@ use protocol::Code;
 use protocol::wire::{refusal, v1};
 
 use crate::federation::{Federation, last};
+use crate::support::Researcher;
 
 /// The rounds whose models the researcher can still fetch, and how many files are left, after five rounds.
 async fn kept(
@@ -125,5 +126,40 @@ async fn a_file_that_was_not_brought_or_has_another_length_is_unknown() {
         assert_eq!(refused.code(), tonic::Code::NotFound);
     }
     world.researcher.submit(good).await;
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_makes_anothers_update_or_model_their_own_by_naming_it() {
+    let mut world = Federation::usual(|_| {}).await;
+    let request = world.researcher.prepare(1).await;
+    let request = v1::SubmitExperimentRequest { keep_updates: true, ..request };
+    let id = world.researcher.submit(request).await;
+    world.researcher.watch_until(&id, "completed").await;
+    let model = world.researcher.show(&id).await.model.unwrap();
+    let update = {
+        let database = world.folder.path().join("coordinator.sqlite");
+        let database = store::rusqlite::Connection::open(database).unwrap();
+        let query = "SELECT update_digest FROM replies WHERE update_kept LIMIT 1";
+        let digest: String = database.query_row(query, [], |row| row.get(0)).unwrap();
+        v1::ArtifactReference { digest, ..model.clone() }
+    };
+
+    let scratch = tempfile::tempdir().unwrap();
+    let mut eve = Researcher::dial_as("eve", &world.server.address(), scratch.path()).await;
+    for named in [&model, &update] {
+        let request = eve.prepare(1).await;
+        let request = v1::SubmitExperimentRequest { parameters: Some(named.clone()), ..request };
+        let refused = eve.calls.submit_experiment(request).await.unwrap_err();
+        assert_eq!(refusal::code(&refused), Some(Code::ArtifactUnknown), "{refused}");
+        let digest = named.digest.parse().unwrap();
+        assert!(eve.files.size(&digest).await.ok().flatten().is_none(), "she sees it");
+    }
+
+    // Whose model it is may go on from it.
+    let request = world.researcher.prepare(1).await;
+    let request = v1::SubmitExperimentRequest { parameters: Some(model), ..request };
+    let id = world.researcher.submit(request).await;
+    world.researcher.watch_until(&id, "completed").await;
     world.server.stop().await;
 }
