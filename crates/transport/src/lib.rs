@@ -4,7 +4,7 @@
 //! This crate must never know what is carried: no service, plan or experiment has a name here. A
 //! caller is a name, an artifact a digest and a size.
 //!
-//! Start reading at [`Server`] and [`artifact::routes`], then [`dial()`] and [`ArtifactClient`].
+//! Start reading at [`Server`] and [`artifact::routes()`], then [`dial()`] and [`ArtifactClient`].
 
 pub mod address;
 pub mod artifact;
