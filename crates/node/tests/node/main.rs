@@ -5,6 +5,7 @@
 mod administration;
 mod approvals;
 mod coordinator;
+mod databases;
 mod failures;
 mod restarts;
 mod rounds;

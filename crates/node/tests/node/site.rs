@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use node::administration::DatasetAddition;
 use node::{Config, Folder, Handle, Node, Notice};
 use protocol::{ArtifactReference, DatasetId, Mode, RoundId, RuntimeKind, TrainRequest};
 use serde_json::{Map, Value, json};
+use store::{Clock, SystemClock};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +52,13 @@ impl Home {
     }
 
     pub(crate) fn start(&self) -> Running {
-        let (node, handle) = Node::open(&self.folder, self.config.clone()).unwrap();
+        self.start_at(Arc::new(SystemClock))
+    }
+
+    /// Starts the node with a clock of the test's.
+    pub(crate) fn start_at(&self, clock: Arc<dyn Clock>) -> Running {
+        let config = self.config.clone();
+        let (node, handle) = Node::open_with_clock(&self.folder, config, clock).unwrap();
         let shutdown = CancellationToken::new();
         let ended = shutdown.clone().cancelled_owned();
         let notices = handle.notices();
