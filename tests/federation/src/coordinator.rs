@@ -1,6 +1,7 @@
 //! A coordinator in a folder, which can die and come back at the same address.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -76,6 +77,15 @@ impl Coordinator {
     /// Panics where none runs.
     pub fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("the coordinator runs")
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// Panics where it does not run, or does not end in time.
+    pub fn await_end(&mut self) -> ExitStatus {
+        self.daemon.take().expect("the coordinator runs").await_end()
     }
 
     /// `kill -9`.

@@ -43,17 +43,26 @@ impl Federation {
     }
 
     /// A coordinator alone; it and all that comes write logs at this level.
+    pub fn with_log_level(level: &str) -> Self {
+        Self::with(&[("WARDROUND_LOG", level)], |_| {})
+    }
+
+    /// A coordinator alone, in a folder that is prepared before anything is in it; all programs see these variables.
     ///
     /// # Panics
     ///
     /// Panics where no temporary folder can be made.
-    pub fn with_log_level(level: &str) -> Self {
+    pub fn with(variables: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::with_prefix("wardround-federation-").expect("a folder can be made");
+        prepare(folder.path());
         let program = Program::find(&folder.path().join("home"))
-            .with_variable("WARDROUND_LOG", level)
+            .with_variable("WARDROUND_LOG", "info")
             .with_variable("WARDROUND_COORDINATOR_RETRY_DELAY_MILLISECONDS", "100")
             .with_variable("WARDROUND_COORDINATOR_SHUTDOWN_SECONDS", "2")
             .with_variable("WARDROUND_NODE_SHUTDOWN_SECONDS", "1");
+        let program = variables
+            .iter()
+            .fold(program, |program, (name, value)| program.with_variable(name, value));
         let coordinator = Coordinator::create(&program, &folder.path().join("coordinator"));
         Self { hospitals: Vec::new(), coordinator, program, submitted: 0, folder }
     }
@@ -71,7 +80,22 @@ impl Federation {
     /// Adds a hospital whose node does not run yet.
     pub fn prepare_hospital(&mut self, name: &str, table: &str, options: &[&str]) -> &mut Hospital {
         let url = self.coordinator.url();
-        let hospital = Hospital::create(&self.program, self.folder.path(), name, &url);
+        self.prepare_hospital_at(&url, name, table, options)
+    }
+
+    /// Adds a hospital that reaches the coordinator at another address; its node does not run yet.
+    ///
+    /// # Panics
+    ///
+    /// Panics where its folder or its table is refused.
+    pub fn prepare_hospital_at(
+        &mut self,
+        url: &str,
+        name: &str,
+        table: &str,
+        options: &[&str],
+    ) -> &mut Hospital {
+        let hospital = Hospital::create(&self.program, self.folder.path(), name, url);
         hospital.add_table(table, options);
         self.hospitals.push(hospital);
         self.hospitals.last_mut().expect("one was added")

@@ -14,6 +14,7 @@ mod federation;
 mod hospital;
 mod process;
 mod program;
+mod small_disk;
 
 pub use coordinator::Coordinator;
 pub use experiment::{Experiment, ExperimentFile};
@@ -21,6 +22,7 @@ pub use federation::{Federation, share};
 pub use hospital::Hospital;
 pub use process::Daemon;
 pub use program::{Answer, Program};
+pub use small_disk::SmallDisk;
 
 /// How long anything may take that should happen at once, on a busy machine.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(40);
