@@ -7,8 +7,10 @@ use std::{
     thread,
 };
 
-use parameters::{Dtype, Durability, PositionedWriter, Reader, Schema, element::Operations};
-use protocol::{DatasetName, NodeId};
+use parameters::{
+    Dtype, Durability, PositionedWriter, Reader, Schema, element::Operations, header,
+};
+use protocol::{ArtifactReference, DatasetName, Digester, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -97,6 +99,29 @@ impl FedAvg {
         mean.run(self.threads, &writer)?;
         writer.finish(output.durability).map_err(Error::Unwritable)
     }
+
+    /// Writes the mean as [`FedAvg::aggregate`] does and returns what the file is; its bytes are
+    /// hashed while they are written.
+    ///
+    /// # Errors
+    ///
+    /// As [`FedAvg::aggregate`].
+    pub fn aggregate_hashed(
+        &self,
+        model: &Schema,
+        updates: &[Update],
+        output: Output<'_>,
+    ) -> Result<ArtifactReference, Error> {
+        let mean = Mean::new(self.weights, model, updates)?;
+        let mut digester = Digester::new();
+        let mut hash = |bytes: &[u8]| digester.update(bytes);
+        let Output { path, description, durability } = output;
+        let writer = PositionedWriter::create_shown(path, model, description, &mut hash)
+            .map_err(Error::Unwritable)?;
+        mean.run(self.threads, &writer)?;
+        let size = writer.finish(durability).map_err(Error::Unwritable)?;
+        Ok(ArtifactReference::new(digester.finish(), size))
+    }
 }
 
 /// Holds updates that fit each other, in their order, with their weights.
@@ -136,7 +161,7 @@ impl<'a> Mean<'a> {
     ///
     /// Chunks are taken in order and a taken chunk is always finished, so when one fails, all
     /// before it have been looked at: which error is first does not depend on the threads.
-    fn run(&self, threads: NonZeroUsize, writer: &PositionedWriter) -> Result<(), Error> {
+    fn run(&self, threads: NonZeroUsize, writer: &PositionedWriter<'_>) -> Result<(), Error> {
         let next = AtomicUsize::new(0);
         let work = || self.work(&next, writer);
         let failures = thread::scope(|scope| {
@@ -153,7 +178,11 @@ impl<'a> Mean<'a> {
         first.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    fn work(&self, next: &AtomicUsize, writer: &PositionedWriter) -> Result<(), (usize, Error)> {
+    fn work(
+        &self,
+        next: &AtomicUsize,
+        writer: &PositionedWriter<'_>,
+    ) -> Result<(), (usize, Error)> {
         let mut buffers = Buffers::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +199,7 @@ impl<'a> Mean<'a> {
         &self,
         chunk: Chunk,
         buffers: &mut Buffers,
-        writer: &PositionedWriter,
+        writer: &PositionedWriter<'_>,
     ) -> Result<(), Error> {
         let tensor = &self.model.tensors()[chunk.tensor];
         let kernel = Kernel::of(tensor.dtype);
@@ -319,7 +348,7 @@ fn exact(count: u64) -> f64 {
     count as f64
 }
 
-/// Cuts the tensors into chunks, in the order of the schema.
+/// Cuts the tensors into chunks, in the order in which the file holds them.
 fn chunks(model: &Schema) -> Vec<Chunk> {
     let of_tensor = |tensor: usize| {
         let elements = model.elements(tensor);
@@ -329,7 +358,7 @@ fn chunks(model: &Schema) -> Vec<Chunk> {
             elements: CHUNK_ELEMENTS.min(elements - start),
         })
     };
-    (0..model.tensors().len()).flat_map(of_tensor).collect()
+    header::data_order(model).into_iter().flat_map(of_tensor).collect()
 }
 
 fn unreadable(update: &Update, source: parameters::Error) -> Error {

@@ -8,6 +8,7 @@ use std::{
 use aggregation::{Error, FedAvg, Output, Update, Weights};
 use parameters::{Dtype, Durability, Parameters, Reader, Schema, Tensor, TensorSchema};
 use proptest::prelude::*;
+use protocol::{ArtifactReference, Digest};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -171,6 +172,34 @@ fn the_mean_of_every_type_is_that_of_numpy_in_float64() {
         for (dtype, tensor) in expected.iter() {
             assert_eq!(ours.get(dtype), Some(tensor), "{dtype}, weights {name}");
         }
+    }
+}
+
+#[test]
+fn the_mean_is_hashed_while_it_is_written() {
+    let values: Vec<f64> = (0..200_000).map(|place| f64::from(place % 977)).collect();
+    let mut model = one(Dtype::F32, &values);
+    // The file holds wider elements first, the schema goes by names.
+    for (name, dtype) in [("a", Dtype::F16), ("x", Dtype::F64), ("y", Dtype::U8)] {
+        let tensor = Tensor::from_f64(
+            dtype,
+            &[40_000],
+            &values[..40_000].iter().map(|value| value % 100.0).collect::<Vec<_>>(),
+        );
+        model.insert(name, tensor.expect("filled")).expect("new");
+    }
+    let sites = Sites::new().with("north", "a", 1, &model).with("south", "a", 2, &model);
+    for count in [1, 2, 5] {
+        let fed_avg = FedAvg { weights: Weights::Samples, threads: threads(count) };
+        let updates = sites.updates();
+        let plain = sites.aggregate(fed_avg, &updates).expect("aggregated");
+        let path = sites.output();
+        let output =
+            Output { path: &path, description: Some("mean"), durability: Durability::Renamed };
+        let schema = updates[0].reader.schema();
+        let found = fed_avg.aggregate_hashed(schema, &updates, output).expect("aggregated");
+        assert!(std::fs::read(&path).expect("it was written") == plain);
+        assert_eq!(found, ArtifactReference::new(Digest::of(&plain), plain.len() as u64));
     }
 }
 

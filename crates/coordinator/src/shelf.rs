@@ -99,6 +99,8 @@ impl ArtifactShelf for Shelf {
             return Err(ShelfError::Absent);
         }
         let partial = self.shared.artifacts.resume(&id).map_err(refusal)?;
+        // What was brought must survive a loss of power before it is acknowledged.
+        let partial = partial.with_early_write_back();
         Ok(Box::new(Bringing { shelf: self.clone(), partial }))
     }
 }

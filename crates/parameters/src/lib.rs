@@ -30,6 +30,7 @@ pub mod schema;
 
 mod dtype;
 mod error;
+mod follower;
 mod inspect;
 mod owned;
 mod pending_file;

@@ -30,7 +30,7 @@ impl PendingFile {
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         loop {
             let temporary = sibling(path);
-            let created = File::options().write(true).create_new(true).open(&temporary);
+            let created = File::options().read(true).write(true).create_new(true).open(&temporary);
             match created {
                 Ok(file) => return Ok(Self { file, path: path.to_owned(), temporary }),
                 // Another process of the same id, before a restart, left it behind.

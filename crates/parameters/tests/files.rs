@@ -64,6 +64,29 @@ proptest! {
         prop_assert_eq!(&std::fs::read(&path).expect("it is there"), &bytes);
         prop_assert_eq!(listing(folder.path()), ["model.safetensors"]);
 
+        let mut seen = Vec::new();
+        let mut show = |bytes: &[u8]| seen.extend_from_slice(bytes);
+        let writer = PositionedWriter::create_shown(&path, &schema, description, &mut show);
+        let writer = writer.expect("created");
+        for (index, tensor) in schema.tensors().iter().enumerate().rev() {
+            let data = parameters.get(&tensor.name).expect("it is there").bytes();
+            let (even, odd): (Vec<_>, Vec<_>) =
+                data.chunks(piece).enumerate().partition(|(number, _)| number % 2 == 0);
+            std::thread::scope(|scope| {
+                for half in [even, odd] {
+                    let writer = &writer;
+                    scope.spawn(move || {
+                        for (number, part) in half {
+                            writer.write_at(index, (number * piece) as u64, part).expect("inside");
+                        }
+                    });
+                }
+            });
+        }
+        writer.finish(Durability::Renamed).expect("complete");
+        prop_assert_eq!(&seen, &bytes);
+        prop_assert_eq!(&std::fs::read(&path).expect("it is there"), &bytes);
+
         let reader = Reader::open(&path).expect("our own");
         prop_assert!(reader.header().is_canonical());
         prop_assert_eq!(reader.description(), description);
@@ -172,6 +195,14 @@ fn an_unfinished_or_overfull_file_leaves_nothing_behind() {
     let error = writer.write_at(0, 3, &[1, 2]).expect_err("beyond the end");
     assert_eq!(error.to_string(), r#"tensor "a" has 4 bytes, bytes up to 5 were asked for"#);
     assert!(writer.finish(Durability::Renamed).is_err());
+
+    let mut ignore = |_: &[u8]| {};
+    let writer = PositionedWriter::create_shown(&path, &schema, None, &mut ignore);
+    let writer = writer.expect("created");
+    writer.write_at(0, 2, &[3, 4]).expect("inside");
+    writer.write_at(0, 2, &[3, 4]).expect("inside");
+    let error = writer.finish(Durability::Renamed).expect_err("the first two are missing");
+    assert_eq!(error.to_string(), "0 data bytes were written, the schema needs 4");
     assert_eq!(listing(folder.path()), Vec::<String>::new());
 }
 

@@ -4,6 +4,7 @@ mod description;
 mod fit;
 mod initial;
 mod instance;
+mod large_pages;
 mod predictor;
 mod preparation;
 mod tensors;

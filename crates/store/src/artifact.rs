@@ -200,6 +200,9 @@ impl ArtifactStore {
         let Begun::Partial(mut partial) = self.begin("ingest", reference, durability)? else {
             return Ok(());
         };
+        if durability == Durability::PowerLoss {
+            partial = partial.with_early_write_back();
+        }
         partial.restart()?;
         match copy(reader, &mut partial) {
             Ok(()) => partial.commit(durability),
@@ -210,30 +213,42 @@ impl ArtifactStore {
         }
     }
 
-    /// Takes the file at `path` into the store by a rename, or by a copy from another disk, and
-    /// returns what it is. The file is gone from `path` afterwards.
+    /// Takes the file at `path` into the store by a rename, or by a copy from another disk. The
+    /// file is gone from `path` afterwards.
+    ///
+    /// The bytes are not read again: `reference` is what this process found while it wrote the
+    /// file, and nobody else may write to it. What comes from outside goes through
+    /// [`ArtifactStore::begin`] or [`ArtifactStore::ingest`], which check it.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NoRoom`], [`Error::DiskFull`] or [`Error::Io`]; the file then stays.
-    pub fn adopt(&self, path: &Path, durability: Durability) -> Result<ArtifactReference, Error> {
-        let mut file = File::open(path).map_err(Error::Io)?;
-        let reference = hash(&mut file).map_err(Error::Io)?;
-        if self.size(&reference.digest).is_none() {
-            self.inner.make_room(reference.size)?;
-            match self.inner.place(path, &file, &reference, durability) {
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    let mut again = File::open(path).map_err(Error::Io)?;
-                    self.ingest(&mut again, &reference, durability)?;
-                    fs::remove_file(path).map_err(Error::Io)?;
-                }
-                placed => placed?,
-            }
-        } else {
-            self.make_durable(&reference.digest, durability)?;
-            fs::remove_file(path).map_err(Error::Io)?;
+    /// Returns [`Error::SizeMismatch`], [`Error::NoRoom`], [`Error::DiskFull`] or [`Error::Io`];
+    /// the file then stays.
+    pub fn adopt(
+        &self,
+        path: &Path,
+        reference: &ArtifactReference,
+        durability: Durability,
+    ) -> Result<(), Error> {
+        let file = File::open(path).map_err(Error::Io)?;
+        let ArtifactReference { digest, size: declared, .. } = *reference;
+        let found = file.metadata().map_err(Error::Io)?.len();
+        if found != declared {
+            return Err(Error::SizeMismatch { digest, declared, found });
         }
-        Ok(reference)
+        if self.size(&digest).is_some() {
+            self.make_durable(&digest, durability)?;
+            return fs::remove_file(path).map_err(Error::Io);
+        }
+        self.inner.make_room(declared)?;
+        match self.inner.place(path, &file, reference, durability) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let mut again = File::open(path).map_err(Error::Io)?;
+                self.ingest(&mut again, reference, durability)?;
+                fs::remove_file(path).map_err(Error::Io)
+            }
+            placed => placed,
+        }
     }
 
     /// Makes an artifact that is here at least as durable as asked.

@@ -12,6 +12,7 @@ pub mod database;
 pub mod folder_lock;
 pub mod journal;
 pub mod whole_file;
+mod write_back;
 
 pub use artifact::ArtifactStore;
 pub use clock::{Clock, ManualClock, SystemClock};

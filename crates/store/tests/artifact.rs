@@ -360,11 +360,44 @@ fn a_file_made_elsewhere_is_adopted_by_a_rename() {
     let scratch = folder.path().join("aggregate.safetensors");
     for _ in 0..2 {
         fs::write(&scratch, b"aggregate").unwrap();
-        let adopted = store.adopt(&scratch, Durability::PowerLoss).unwrap();
-        assert_eq!(adopted, reference(b"aggregate"));
+        let written = reference(b"aggregate");
+        store.adopt(&scratch, &written, Durability::PowerLoss).unwrap();
         assert!(!scratch.exists());
-        assert_eq!(read(&store, &adopted), b"aggregate");
+        assert_eq!(read(&store, &written), b"aggregate");
     }
+}
+
+#[test]
+fn a_file_of_another_length_than_was_written_is_not_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("artifacts"));
+    let scratch = folder.path().join("update.safetensors");
+    fs::write(&scratch, b"cut sho").unwrap();
+    let written = reference(b"cut short");
+    let error = store.adopt(&scratch, &written, Durability::Process).unwrap_err();
+    assert!(matches!(error, Error::SizeMismatch { declared: 9, found: 7, .. }), "{error}");
+    assert!(scratch.exists());
+    assert_eq!(store.size(&written.digest), None);
+}
+
+#[test]
+fn a_file_that_the_disk_writes_while_it_arrives_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let bytes: Vec<u8> =
+        (0..20_000_003_u32).map(|place| place.to_le_bytes()[place as usize % 3]).collect();
+    let expected = reference(&bytes);
+    let mut partial = begin(&store, &expected).with_early_write_back();
+    partial.append(&bytes[..9_000_000]).unwrap();
+    partial.restart().unwrap();
+    let (first, rest) = bytes.split_at(12_345_678);
+    partial.append(first).unwrap();
+    let id = partial.id().clone();
+    drop(partial);
+    let mut partial = store.resume(&id).unwrap().with_early_write_back();
+    rest.chunks(1 << 20).for_each(|chunk| partial.append(chunk).unwrap());
+    partial.commit(Durability::PowerLoss).unwrap();
+    assert_eq!(read(&store, &expected), bytes);
 }
 
 #[test]

@@ -66,9 +66,11 @@ impl Aggregation<'_> {
             description: base.description(),
             durability: parameters::Durability::Renamed,
         };
-        FedAvg::new(self.weights).aggregate(base.schema(), &updates, output).map_err(fault)?;
-        let adopted = self.shared.artifacts.adopt(&self.scratch, Durability::PowerLoss);
-        adopted.map_err(|error| AggregationFault::Round(storage_code(&error)))
+        let mean = FedAvg::new(self.weights).aggregate_hashed(base.schema(), &updates, output);
+        let model = mean.map_err(fault)?;
+        let adopted = self.shared.artifacts.adopt(&self.scratch, &model, Durability::PowerLoss);
+        adopted.map_err(|error| AggregationFault::Round(storage_code(&error)))?;
+        Ok(model)
     }
 
     fn update(&self, input: &Input) -> Result<Update, AggregationFault> {

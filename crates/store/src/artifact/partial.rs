@@ -12,6 +12,7 @@ use protocol::{ArtifactReference, Digest, Digester};
 use super::index::Hashed;
 use super::{ArtifactStore, BUFFER, Error, Inner};
 use crate::whole_file::Durability;
+use crate::write_back::WriteBack;
 
 /// Names a partial file: who brings it, and the length and digest it will have.
 ///
@@ -39,6 +40,7 @@ pub struct Partial {
     file: File,
     digester: Digester,
     offset: u64,
+    write_back: Option<WriteBack>,
     fate: Fate,
 }
 
@@ -98,7 +100,8 @@ impl Partial {
         match open_hashed(inner, &id, create) {
             Ok((file, Hashed { digester, offset })) => {
                 let inner = Arc::clone(inner);
-                Ok(Self { inner, id, file, digester, offset, fate: Fate::Kept })
+                let write_back = None;
+                Ok(Self { inner, id, file, digester, offset, write_back, fate: Fate::Kept })
             }
             Err(error) => {
                 inner.index().release(&id, None);
@@ -122,6 +125,14 @@ impl Partial {
         self.id.size - self.offset
     }
 
+    /// Lets the disk write while bytes still arrive, so that a commit that must survive a loss of
+    /// power waits for the last of them only.
+    #[must_use]
+    pub fn with_early_write_back(mut self) -> Self {
+        self.write_back = Some(WriteBack::from(self.offset));
+        self
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -141,6 +152,9 @@ impl Partial {
         }
         self.digester.update(bytes);
         self.offset += count;
+        if let Some(write_back) = &mut self.write_back {
+            write_back.follow(&self.file, self.offset);
+        }
         Ok(())
     }
 
@@ -153,6 +167,7 @@ impl Partial {
         self.file.set_len(0).map_err(Error::Io)?;
         self.digester = Digester::new();
         self.offset = 0;
+        self.write_back = self.write_back.take().map(|_| WriteBack::from(0));
         Ok(())
     }
 

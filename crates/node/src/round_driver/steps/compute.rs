@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parameters::Reader;
-use protocol::{Code, MetricsReport, Phase, Warning};
+use protocol::{ArtifactReference, Code, MetricsReport, Phase, Warning};
 use round::{Export, Failure, Outcome};
 use runtime::{Assignment, DataGrant, NativeRuntime, Runtime, Validated};
 use rustix::time::{ClockId, clock_gettime};
@@ -184,20 +184,16 @@ impl Thread {
         let declared = self.declaration()?;
         let store = self.work.site.carrier.store();
         self.bench.update_pin = Some(store.pin(&summary.digest));
-        let update = store.adopt(&path, Durability::Process).map_err(|error| failed(&error))?;
-        if update.digest != summary.digest {
-            return Err(Fault::new(
-                Code::PlanExportFailed,
-                "the file changed after it was written",
-            ));
-        }
+        // The runtime hashed the bytes in this process while it wrote them, and nobody else writes to the scratch folder.
+        let update = ArtifactReference::new(summary.digest, summary.size);
+        store.adopt(&path, &update, Durability::Process).map_err(|error| failed(&error))?;
         // A later attempt writes the same bytes; the driver pins them with the record.
         let export = self.record(update, declared);
         Ok(Outcome::Exported { export: Box::new(export) })
     }
 
     /// The export record: everything that the reply will need.
-    fn record(&self, update: protocol::ArtifactReference, declared: Value) -> Export {
+    fn record(&self, update: ArtifactReference, declared: Value) -> Export {
         let findings: &Findings = &self.work.findings;
         let mut warnings = findings.warnings.clone();
         if self.bench.scalars.dropped > 0 {
