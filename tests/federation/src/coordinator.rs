@@ -32,6 +32,12 @@ impl Coordinator {
         coordinator
     }
 
+    /// A coordinator that the test serves by other means, as its researchers see it.
+    pub fn elsewhere(program: &Program, home: &Path, url: &str) -> Self {
+        let address = url.trim_start_matches("http://").to_owned();
+        Self { program: program.clone(), home: home.to_owned(), address, daemon: None }
+    }
+
     /// Starts it, at the address that it had before.
     pub fn start(&mut self) {
         self.start_with(&[]);
