@@ -1,5 +1,7 @@
 //! Everything that must hold before a change lands, each step with its time.
 
+mod references;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,7 +19,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         crate::say(&format!("verify: {name}"));
         let start = Instant::now();
         step(&verify).with_context(|| format!("step \"{name}\""))?;
-        times.push((name, start.elapsed()));
+        let time = start.elapsed();
+        // At once, too: a run that is stopped has told what it took so far.
+        crate::say(&format!("verify: {name} took {:.1} s", time.as_secs_f64()));
+        times.push((name, time));
     }
     crate::say("verify: every step holds");
     for (name, time) in &times {
@@ -34,6 +39,7 @@ const STEPS: &[(&str, Step)] = &[
     ("format", |verify| verify.cargo(&["fmt", "--all", "--check"])),
     ("tidy", |verify| crate::tidy::run(&verify.root)),
     ("fixtures", Verify::fixtures),
+    ("references", |verify| references::check(&verify.root)),
     ("build", |verify| verify.cargo(&["build", "--locked", "--workspace", "--all-targets"])),
     ("tests", Verify::tests),
     ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
