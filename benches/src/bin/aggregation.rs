@@ -8,7 +8,8 @@
 //! arithmetic, right before and after. The files are written once and are then in the page cache:
 //! what is measured is the processor's part, not the disk's. Memory is the peak of `RssAnon`, sampled
 //! every millisecond by a thread that does nothing else. Processor time is printed beside wall time: it
-//! tells what the work costs where the machine has other work too.
+//! tells what the work costs where the machine has other work too. Each mean gets a name that is free, as
+//! each round's does: to rename over a file of 100 MB makes ext4 write the new one out at once.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{
@@ -21,10 +22,12 @@ use std::{
 
 use aggregation::{FedAvg, Output, Update, Weights};
 use anyhow::Context as _;
+use benches::machine;
 use parameters::{Dtype, Durability, Reader, Schema, TensorSchema, Writer};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> anyhow::Result<()> {
+    machine::print_heading();
     let folder = match std::env::args_os().nth(1) {
         Some(parent) => tempfile::tempdir_in(parent)?,
         None => tempfile::tempdir()?,
@@ -61,6 +64,9 @@ fn measure(
     let (mut floors, mut means) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         floors.push(timed(|| read_only(paths, schema, threads))?);
+        if target.exists() {
+            std::fs::remove_file(target)?;
+        }
         means.push(timed(|| aggregate(paths, schema, threads, target))?);
     }
     for (name, times) in [("floor: read only", &mut floors), ("aggregation", &mut means)] {
@@ -203,4 +209,4 @@ fn to_mega(bytes: u64) -> f64 {
 const UPDATES: u64 = 16;
 const RUNS: usize = 9;
 /// As aggregation reads.
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 128 << 10;

@@ -365,9 +365,11 @@ fn unreadable(update: &Update, source: parameters::Error) -> Error {
     Error::Unreadable { node: update.node.clone(), dataset: update.dataset.clone(), source }
 }
 
-/// The elements of one chunk: of F32 64 KiB to read from each update and 128 KiB of sums, which stay
-/// in a core's second-level cache while every update passes.
-const CHUNK_ELEMENTS: usize = 16_384;
+/// The elements of one chunk: of F32 128 KiB to read from each update and 256 KiB of sums.
+///
+/// Measured: half of it costs a sixth more processor time, in system calls and in the page cache's
+/// smaller pages for the result; twice as much gains nothing.
+const CHUNK_ELEMENTS: usize = 32_768;
 
 /// The updates that are added in one pass.
 const GROUP: usize = 4;

@@ -2,7 +2,7 @@
 
 use parameters::{
     Dtype,
-    element::{BrainFloat, Element, Half},
+    element::{BrainFloat, Element, Half, widest},
 };
 
 /// Holds the loops for one element type, chosen once per tensor.
@@ -42,9 +42,11 @@ impl Kernel {
 }
 
 fn add<E: Element<SIZE>, const SIZE: usize>(weight: f64, bytes: &[u8], sums: &mut [f64]) {
-    for (sum, element) in sums.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
-        *sum += weight * E::widen(*element);
-    }
+    widest(|| {
+        for (sum, element) in sums.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+            *sum += weight * E::widen(*element);
+        }
+    });
 }
 
 fn add_four<E: Element<SIZE>, const SIZE: usize>(
@@ -53,18 +55,22 @@ fn add_four<E: Element<SIZE>, const SIZE: usize>(
     sums: &mut [f64],
 ) {
     let [a, b, c, d] = bytes.map(|bytes| bytes.as_chunks::<SIZE>().0);
-    for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        let first = *sum + weights[0] * E::widen(*a);
-        let second = first + weights[1] * E::widen(*b);
-        let third = second + weights[2] * E::widen(*c);
-        *sum = third + weights[3] * E::widen(*d);
-    }
+    widest(|| {
+        for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            let first = *sum + weights[0] * E::widen(*a);
+            let second = first + weights[1] * E::widen(*b);
+            let third = second + weights[2] * E::widen(*c);
+            *sum = third + weights[3] * E::widen(*d);
+        }
+    });
 }
 
 fn finish<E: Element<SIZE>, const SIZE: usize>(total: f64, sums: &[f64], bytes: &mut [u8]) {
-    for (element, sum) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(sums) {
-        *element = E::narrow(*sum / total);
-    }
+    widest(|| {
+        for (element, sum) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(sums) {
+            *element = E::narrow(*sum / total);
+        }
+    });
 }
 
 /// What a sum is before anything was added: the zero that leaves every number, −0 too, as it is.

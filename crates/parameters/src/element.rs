@@ -21,6 +21,21 @@ pub trait Element<const SIZE: usize> {
     fn is_valid(bytes: [u8; SIZE]) -> bool;
 }
 
+/// Runs a loop in the widest registers that the processor has.
+///
+/// This program is built for every x86-64 processor, whose common registers hold two `f64`; AVX2's hold
+/// four. The loop is compiled for both. Neither form fuses a product with a sum, so both give the same
+/// bits. What the loop calls must be `#[inline(always)]`, or it stays in the narrow form.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for the wide registers")]
+pub fn widest<Output>(work: impl FnOnce() -> Output) -> Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(wide) = pulp::x86::V3::try_new() {
+        return wide.vectorize(work);
+    }
+    work()
+}
+
 /// Marks IEEE 754 binary16 elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Half;
@@ -213,22 +228,28 @@ impl Operations {
 }
 
 fn widen<E: Element<SIZE>, const SIZE: usize>(bytes: &[u8], numbers: &mut [f64]) {
-    for (number, element) in numbers.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
-        *number = E::widen(*element);
-    }
+    widest(|| {
+        for (number, element) in numbers.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+            *number = E::widen(*element);
+        }
+    });
 }
 
 fn narrow<E: Element<SIZE>, const SIZE: usize>(numbers: &[f64], bytes: &mut [u8]) {
-    for (element, number) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(numbers) {
-        *element = E::narrow(*number);
-    }
+    widest(|| {
+        for (element, number) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(numbers) {
+            *element = E::narrow(*number);
+        }
+    });
 }
 
 /// Looks at whole blocks without a branch per element, then for the place inside a bad block.
 fn first_invalid<E: Element<SIZE>, const SIZE: usize>(bytes: &[u8]) -> Option<usize> {
     let elements = bytes.as_chunks::<SIZE>().0;
-    let bad_block = elements.chunks(BLOCK).position(|block| {
-        !block.iter().fold(true, |valid, element| valid & E::is_valid(*element))
+    let bad_block = widest(|| {
+        elements.chunks(BLOCK).position(|block| {
+            !block.iter().fold(true, |valid, element| valid & E::is_valid(*element))
+        })
     })?;
     let start = bad_block * BLOCK;
     elements[start..].iter().position(|element| !E::is_valid(*element)).map(|index| start + index)
