@@ -50,7 +50,7 @@ pub enum Error {
         /// The first such element.
         element: usize,
     },
-    /// Finite values have a mean that its element type cannot hold.
+    /// A mean is not finite, though every update is: one of them changed between two reads.
     #[error("the mean of element {element} of tensor {tensor:?} is not a finite value")]
     NotFiniteMean {
         /// The tensor's name.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    kernel::{Kernel, NOTHING},
+    kernel::{Kernel, NOTHING, SHRUNK},
 };
 
 /// Averages updates.
@@ -23,9 +23,10 @@ use crate::{
 /// For every element, with the updates in bytewise order of (node name, dataset name):
 /// `sum = f64(n₁)·f64(x₁)`, then `sum = sum + f64(nₖ)·f64(xₖ)` without fused multiply-add, then one
 /// division by `f64(Σ nₖ)` and one rounding to the tensor's type, to nearest, ties to even. Integers
-/// take the same mean, rounded the same way. So the bytes of the result depend neither on the order
-/// in which the updates are given nor on the number of threads, and a single update comes out as it
-/// went in (of F64 and large I64 values: up to that division's rounding).
+/// take the same mean, rounded the same way. A sum of F64 values beyond the range of `f64` is taken as
+/// if that had no end: the mean of finite values is finite. So the bytes of the result depend neither
+/// on the order in which the updates are given nor on the number of threads, and a single update comes
+/// out as it went in (of F64 and large I64 values: up to that division's rounding).
 ///
 /// Memory is a few chunks for each thread, whatever the size of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,10 +213,17 @@ impl<'a> Mean<'a> {
             }
             add_group(kernel, group, bytes, sums);
         }
-        let bytes = &mut bytes[..length];
+        let (bytes, spare) = bytes.split_at_mut(length);
         (kernel.finish)(self.total, sums, bytes);
-        if let Some(index) = (Operations::of(tensor.dtype).first_invalid)(bytes) {
-            return Err(self.not_finite(chunk, chunk.start + index));
+        let first_invalid = Operations::of(tensor.dtype).first_invalid;
+        if first_invalid(bytes).is_some() {
+            sums.fill(NOTHING);
+            self.add_shrunk(chunk, &mut spare[..length], sums)?;
+            (kernel.mend)(self.total, sums, bytes);
+            if let Some(index) = first_invalid(bytes) {
+                let (tensor, element) = (tensor.name.clone(), chunk.start + index);
+                return Err(Error::NotFiniteMean { tensor, element });
+            }
         }
         let offset = (chunk.start * tensor.dtype.size()) as u64;
         writer.write_at(chunk.tensor, offset, bytes).map_err(Error::Unwritable)
@@ -238,21 +246,22 @@ impl<'a> Mean<'a> {
         invalid.map_or(Ok(()), |index| Err(self.not_finite_update(chunk, index, update)))
     }
 
-    /// Finds out whether a bad mean came from a bad update.
-    fn not_finite(&self, chunk: Chunk, element: usize) -> Error {
-        let tensor = &self.model.tensors()[chunk.tensor];
-        let size = tensor.dtype.size();
-        let mut bytes = vec![0; size];
+    /// Finds the update that a mean is not finite for; if there is none, the sum of finite numbers left
+    /// the range of `f64` on the way to a mean within it, and is taken again, shrunk.
+    fn add_shrunk(&self, chunk: Chunk, bytes: &mut [u8], sums: &mut [f64]) -> Result<(), Error> {
+        let dtype = self.model.tensors()[chunk.tensor].dtype;
+        let mut culprit: Option<(usize, &Update)> = None;
         for term in &self.terms {
-            let offset = (element * size) as u64;
-            if let Err(source) = term.update.reader.read_at(chunk.tensor, offset, &mut bytes) {
-                return unreadable(term.update, source);
+            self.read(chunk, term, bytes)?;
+            if let Some(index) = (Operations::of(dtype).first_invalid)(bytes)
+                && culprit.is_none_or(|(first, _)| index < first)
+            {
+                culprit = Some((index, term.update));
             }
-            if (Operations::of(tensor.dtype).first_invalid)(&bytes).is_some() {
-                return self.not_finite_update(chunk, element - chunk.start, term.update);
-            }
+            (Kernel::of(dtype).add)(term.weight * SHRUNK, bytes, sums);
         }
-        Error::NotFiniteMean { tensor: tensor.name.clone(), element }
+        let refuse = |(index, update)| Err(self.not_finite_update(chunk, index, update));
+        culprit.map_or(Ok(()), refuse)
     }
 
     fn not_finite_update(&self, chunk: Chunk, index: usize, update: &Update) -> Error {

@@ -316,17 +316,39 @@ fn a_byte_that_is_no_boolean_is_traced_to_its_site() {
 }
 
 #[test]
-fn finite_values_whose_sum_overflows_have_no_mean() {
-    let sites = Sites::new().with("north", "a", 1, &one(Dtype::F64, &[f64::MAX])).with(
+fn finite_values_have_a_finite_mean_though_their_sum_overflows() {
+    let huge = 2.0_f64.powi(1023);
+    // Over several chunks, so that all but one are taken as usual.
+    let mut north = vec![0.25; 100_000];
+    let mut south = north.clone();
+    north[70_000..70_004].copy_from_slice(&[huge, f64::MAX, f64::MIN, huge]);
+    south[70_000..70_004].copy_from_slice(&[-huge, f64::MAX, f64::MIN, 0.5]);
+    let sites = Sites::new().with("north", "a", 3, &one(Dtype::F64, &north)).with(
         "south",
         "a",
         1,
-        &one(Dtype::F64, &[f64::MAX]),
+        &one(Dtype::F64, &south),
+    );
+    for count in [1, 2, 3] {
+        let fed_avg = FedAvg { weights: Weights::Samples, threads: threads(count) };
+        let mean = values(&sites.aggregate(fed_avg, &sites.updates()).expect("aggregated"));
+        assert_eq!(mean[70_000..70_004], [huge / 2.0, f64::MAX, f64::MIN, huge * 0.75]);
+        assert!(mean[..70_000].iter().chain(&mean[70_004..]).all(|value| *value == 0.25));
+    }
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_found_behind_a_sum_that_overflows() {
+    let sites = Sites::new().with("north", "a", 1, &one(Dtype::F64, &[f64::MAX, 1.0])).with(
+        "south",
+        "a",
+        1,
+        &one(Dtype::F64, &[f64::MAX, f64::NAN]),
     );
     let error = sites.aggregate(FedAvg::new(Weights::Samples), &sites.updates());
-    let error = error.expect_err("it overflows");
-    assert_eq!(error.to_string(), r#"the mean of element 0 of tensor "w" is not a finite value"#);
-    assert!(error.culprit().is_none());
+    let error = error.expect_err("it is broken");
+    assert_eq!(error.culprit().expect("south").0.as_str(), "south");
+    assert!(matches!(error, Error::NotFiniteUpdate { element: 1, .. }));
 }
 
 #[test]
