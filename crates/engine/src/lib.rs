@@ -51,6 +51,7 @@ pub mod model;
 pub mod optimizer;
 pub mod schedule;
 pub mod trainer;
+mod vector;
 
 pub use description::{Initialisation, LayerDescription, ModelDescription};
 pub use loss::Loss;

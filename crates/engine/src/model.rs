@@ -7,6 +7,7 @@ use crate::backend::{Buffer, Tensor, Tracking};
 use crate::description::{self, Initialisation, ModelDescription};
 use crate::generator::Generator;
 use crate::layer::{Layer, ParameterDescription, Pass, Start, volume};
+use crate::vector::widest;
 
 /// A model that can be trained and asked.
 ///
@@ -327,11 +328,13 @@ impl Stored {
 pub(crate) fn all_finite(values: &[f32]) -> bool {
     let mut lanes = [0.0_f32; 16];
     let mut chunks = values.chunks_exact(16);
-    for chunk in &mut chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value * 0.0;
+    widest(|| {
+        for chunk in &mut chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += value * 0.0;
+            }
         }
-    }
+    });
     lanes.iter().chain(chunks.remainder()).all(|value| value.is_finite())
 }
 

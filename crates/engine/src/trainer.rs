@@ -9,6 +9,7 @@ use crate::loss::{self, Loss};
 use crate::model::{self, Model, all_finite};
 use crate::optimizer::{Optimizer, Point, State};
 use crate::schedule::Schedule;
+use crate::vector::widest;
 
 /// Trains a model step by step.
 ///
@@ -195,9 +196,8 @@ impl Trainer {
         let pairs = self.model.parameters().zip(reference.parameters());
         for ((now, before), gradient) in pairs.zip(gradients) {
             let values = now.values.iter().zip(before.values);
-            for (slope, (now, before)) in gradient.values_mut().iter_mut().zip(values) {
-                *slope += mu * (now - before);
-            }
+            let steps = gradient.values_mut().iter_mut().zip(values);
+            widest(|| steps.for_each(|(slope, (now, before))| *slope += mu * (now - before)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Kind, Method, Point, State, single};
 use crate::fields::Range;
+use crate::vector::widest;
 
 pub(super) const KIND: Kind = Kind {
     name: "adagrad",
@@ -40,10 +41,12 @@ impl Method for Adagrad {
         let before = (point.count - 1) as f64;
         let rate = single(point.rate / (1.0 + before * self.rate_decay));
         let (decay, epsilon) = (single(self.weight_decay), single(self.epsilon));
-        for ((weight, slope), sum) in weights.iter_mut().zip(gradient).zip(&mut state[0]) {
-            let slope = slope + decay * *weight;
-            *sum += slope * slope;
-            *weight -= rate * slope / (sum.sqrt() + epsilon);
-        }
+        widest(|| {
+            for ((weight, slope), sum) in weights.iter_mut().zip(gradient).zip(&mut state[0]) {
+                let slope = slope + decay * *weight;
+                *sum += slope * slope;
+                *weight -= rate * slope / (sum.sqrt() + epsilon);
+            }
+        });
     }
 }

@@ -3,6 +3,7 @@
 use super::{Kind, Method, Point, State, power, single};
 use crate::description::Error;
 use crate::fields::{Fields, Range};
+use crate::vector::widest;
 
 pub(super) const ADAM: Kind = Kind {
     name: "adam",
@@ -49,19 +50,19 @@ impl Method for Adam {
         let moments = first.iter_mut().zip(second);
         let steps = weights.iter_mut().zip(gradient).zip(moments);
         match largest.first_mut() {
-            None => {
-                for ((weight, slope), moments) in steps {
-                    let variance = step.advance(weight, *slope, (&mut *moments.0, &mut *moments.1));
-                    step.apply(weight, *moments.0, variance);
+            None => widest(|| {
+                for ((weight, slope), (mean, variance)) in steps {
+                    step.advance(weight, *slope, (&mut *mean, &mut *variance));
+                    step.apply(weight, *mean, *variance);
                 }
-            }
-            Some(largest) => {
-                for (((weight, slope), moments), largest) in steps.zip(largest) {
-                    let variance = step.advance(weight, *slope, (&mut *moments.0, &mut *moments.1));
-                    *largest = largest.max(variance);
-                    step.apply(weight, *moments.0, *largest);
+            }),
+            Some(largest) => widest(|| {
+                for (((weight, slope), (mean, variance)), largest) in steps.zip(largest) {
+                    step.advance(weight, *slope, (&mut *mean, &mut *variance));
+                    *largest = largest.max(*variance);
+                    step.apply(weight, *mean, *largest);
                 }
-            }
+            }),
         }
     }
 }
@@ -95,15 +96,18 @@ impl Step {
         }
     }
 
-    /// Decays the weight and moves both moments; returns the second.
-    fn advance(&self, weight: &mut f32, slope: f32, moments: (&mut f32, &mut f32)) -> f32 {
+    /// Decays the weight and moves both moments.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of a loop for wide registers")]
+    fn advance(&self, weight: &mut f32, slope: f32, moments: (&mut f32, &mut f32)) {
         let slope = slope + self.into_gradient * *weight;
         *weight *= self.shrink;
         *moments.0 = self.kept[0] * *moments.0 + self.taken[0] * slope;
         *moments.1 = self.kept[1] * *moments.1 + self.taken[1] * slope * slope;
-        *moments.1
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of a loop for wide registers")]
     fn apply(&self, weight: &mut f32, mean: f32, variance: f32) {
         *weight -= self.size * mean / (variance.sqrt() * self.correction + self.epsilon);
     }

@@ -2,6 +2,7 @@
 
 use super::{Kind, Method, Point, State, single};
 use crate::fields::Range;
+use crate::vector::widest;
 
 pub(super) const KIND: Kind = Kind {
     name: "rmsprop",
@@ -44,19 +45,20 @@ impl Method for RmsProp {
         let (rate, momentum) = (single(point.rate), single(self.momentum));
         let (decay, epsilon) = (single(self.weight_decay), single(self.epsilon));
         let state = squares.iter_mut().zip(means).zip(speeds);
-        for ((weight, slope), ((square, mean), speed)) in
-            weights.iter_mut().zip(gradient).zip(state)
-        {
-            let slope = slope + decay * *weight;
-            *square = kept * *square + taken * slope * slope;
-            let mut variance = *square;
-            if self.centered {
-                *mean = kept * *mean + taken * slope;
-                // Rounding may push the difference of two equal numbers below zero.
-                variance = (variance - *mean * *mean).max(0.0);
+        let steps = weights.iter_mut().zip(gradient).zip(state);
+        widest(|| {
+            for ((weight, slope), ((square, mean), speed)) in steps {
+                let slope = slope + decay * *weight;
+                *square = kept * *square + taken * slope * slope;
+                let mut variance = *square;
+                if self.centered {
+                    *mean = kept * *mean + taken * slope;
+                    // Rounding may push the difference of two equal numbers below zero.
+                    variance = (variance - *mean * *mean).max(0.0);
+                }
+                *speed = momentum * *speed + slope / (variance.sqrt() + epsilon);
+                *weight -= rate * *speed;
             }
-            *speed = momentum * *speed + slope / (variance.sqrt() + epsilon);
-            *weight -= rate * *speed;
-        }
+        });
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Kind, Method, Point, State, single};
 use crate::fields::Range;
+use crate::vector::widest;
 
 pub(super) const KIND: Kind = Kind {
     name: "sgd",
@@ -39,18 +40,21 @@ impl Method for Sgd {
     fn update(&self, point: Point, weights: &mut [f32], gradient: &[f32], state: &mut State) {
         let (rate, decay) = (single(point.rate), single(self.weight_decay));
         let Some(velocity) = state.first_mut() else {
-            for (weight, slope) in weights.iter_mut().zip(gradient) {
-                *weight -= rate * (slope + decay * *weight);
-            }
-            return;
+            return widest(|| {
+                for (weight, slope) in weights.iter_mut().zip(gradient) {
+                    *weight -= rate * (slope + decay * *weight);
+                }
+            });
         };
         let momentum = single(self.momentum);
         let taken = if point.count == 1 { 1.0 } else { single(1.0 - self.dampening) };
-        for ((weight, slope), speed) in weights.iter_mut().zip(gradient).zip(velocity) {
-            let slope = slope + decay * *weight;
-            *speed = momentum * *speed + taken * slope;
-            let direction = if self.nesterov { slope + momentum * *speed } else { *speed };
-            *weight -= rate * direction;
-        }
+        widest(|| {
+            for ((weight, slope), speed) in weights.iter_mut().zip(gradient).zip(velocity) {
+                let slope = slope + decay * *weight;
+                *speed = momentum * *speed + taken * slope;
+                let direction = if self.nesterov { slope + momentum * *speed } else { *speed };
+                *weight -= rate * direction;
+            }
+        });
     }
 }
