@@ -9,6 +9,10 @@ use crate::format::{Delimiter, Dialect, Header};
 use crate::limits::{CELL_BYTES, COLUMNS, ROW_BYTES};
 use crate::{Error, error::Place};
 
+mod quotes;
+
+use quotes::{Fault, Quotes};
+
 /// The records of a text. Blank lines are skipped; quotes are those of RFC 4180.
 ///
 /// `csv_core` and not `csv`: there a quote that is never closed takes the rest of the file into memory.
@@ -20,6 +24,8 @@ pub(crate) struct Records<R> {
     /// The line that the next byte belongs to.
     line: u64,
     at_end: bool,
+    /// The quotes of the record that was read last.
+    quotes: Quotes,
 }
 
 /// One record, borrowed until the next is read.
@@ -29,13 +35,23 @@ pub(crate) struct Record<'a> {
     pub(crate) place: Place,
     bytes: &'a [u8],
     ends: &'a [usize],
+    fault: Option<Fault>,
 }
 
 impl<R: BufRead> Records<R> {
     /// Starts at a text's first byte, after a byte order mark.
     pub(crate) fn new(input: R, delimiter: Delimiter) -> Self {
         let core = ReaderBuilder::new().delimiter(delimiter.byte()).build();
-        Self { input, core, bytes: vec![0; 4096], ends: vec![0; 64], line: 1, at_end: false }
+        let quotes = Quotes::new(delimiter);
+        Self {
+            input,
+            core,
+            bytes: vec![0; 4096],
+            ends: vec![0; 64],
+            line: 1,
+            at_end: false,
+            quotes,
+        }
     }
 
     /// Reads the next record; nothing at the end.
@@ -43,11 +59,13 @@ impl<R: BufRead> Records<R> {
         self.skip_line_ends()?;
         let place = Place::Line(self.line);
         let (mut bytes, mut ends) = (0, 0);
+        self.quotes.start_record();
         loop {
             let input = fill(&mut self.input)?;
             self.at_end = input.is_empty();
             let (result, read, written, ended) =
                 self.core.read_record(input, &mut self.bytes[bytes..], &mut self.ends[ends..]);
+            self.quotes.follow(&input[..read], self.line);
             self.line += newlines(&input[..read]);
             self.input.consume(read);
             bytes += written;
@@ -55,16 +73,18 @@ impl<R: BufRead> Records<R> {
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => {
-                    grow(&mut self.bytes, ROW_BYTES, "bytes in a row", place)?;
+                    let grown = grow(&mut self.bytes, ROW_BYTES, "bytes in a row", place);
+                    // A quote that takes the following rows in is the cause, and the length its consequence.
+                    grown.map_err(|limit| self.quotes.fault().map_or(limit, Error::from))?;
                 }
                 ReadRecordResult::OutputEndsFull => {
                     grow(&mut self.ends, COLUMNS, "columns", place)?;
                 }
                 ReadRecordResult::End => return Ok(None),
                 ReadRecordResult::Record => {
-                    let record =
-                        Record { place, bytes: &self.bytes[..bytes], ends: &self.ends[..ends] };
-                    return Ok(Some(record));
+                    let (bytes, ends) = (&self.bytes[..bytes], &self.ends[..ends]);
+                    let fault = self.quotes.fault();
+                    return Ok(Some(Record { place, bytes, ends, fault }));
                 }
             }
         }
@@ -106,6 +126,11 @@ impl<'a> Record<'a> {
         (0..self.len()).map(move |place| self.cell(place))
     }
 
+    /// Refuses a record of which a quote is never closed, or closed before its cell ends.
+    fn well_quoted(self) -> Result<Self, Error> {
+        self.fault.map_or(Ok(self), |fault| Err(fault.into()))
+    }
+
     /// Refuses too long a cell; a record's length and its number of cells are bounded while it is read.
     fn within_limits(self) -> Result<Self, Error> {
         let place = self.place;
@@ -123,7 +148,8 @@ impl<'a> Record<'a> {
 pub(crate) fn column_names(start: &[u8], dialect: Dialect) -> Result<Vec<String>, Error> {
     let mut records = Records::new(without_mark(start), dialect.delimiter);
     let Some(first) = records.next()? else { return Err(Error::Empty) };
-    let first = first.within_limits()?;
+    // A header that has taken rows in must not be shown: its names would be their cells.
+    let first = first.well_quoted()?.within_limits()?;
     let names = first.cells().enumerate().map(|(place, cell)| match dialect.header {
         Header::Present => column_name(place, cell),
         Header::Absent => column_name(place, b""),
@@ -148,6 +174,7 @@ pub(crate) fn for_each_row<R: BufRead>(
         records.next()?;
     }
     while let Some(record) = records.next()? {
+        let record = record.well_quoted()?;
         if record.len() != columns {
             let (place, found) = (record.place, record.len());
             return Err(Error::Ragged { place, found, expected: columns });
@@ -182,11 +209,11 @@ fn fill<R: BufRead>(input: &mut R) -> Result<&[u8], Error> {
         match input.fill_buf() {
             Ok(_) => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Read(error)),
+            Err(error) => return Err(Error::reading(error)),
         }
     }
     // A second call gives the same bytes: none was consumed.
-    input.fill_buf().map_err(Error::Read)
+    input.fill_buf().map_err(Error::reading)
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

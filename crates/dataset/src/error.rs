@@ -43,6 +43,12 @@ pub enum Error {
     /// Configuration: the path leads to a folder, a device or a pipe.
     #[error("the path does not lead to a regular file")]
     NotAFile,
+    /// Caller: whoever waited for the work does not want it any more.
+    #[error("the work was interrupted")]
+    Interrupted,
+    /// Data: another program wrote to the file.
+    #[error("the file changed while it was read")]
+    Unsteady,
     /// Data: another content than the registered one.
     #[error("the file has changed since it was registered")]
     Changed,
@@ -75,6 +81,18 @@ pub enum Error {
         found: usize,
         /// The number of columns.
         expected: usize,
+    },
+    /// Data: a quote that would take all rows below it into one cell.
+    #[error("{place} opens a quote that is never closed")]
+    UnclosedQuote {
+        /// Where the quote is opened.
+        place: Place,
+    },
+    /// Data: text after a cell's closing quote, most often because the quote that opened the cell was never closed.
+    #[error("{place} opens a quote whose cell goes on after the closing quote")]
+    TextAfterQuote {
+        /// Where the quote is opened.
+        place: Place,
     },
     /// Data: two columns of one name.
     #[error("columns {first} and {second} have the same name, {name:?}")]
@@ -133,15 +151,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// What reading says; an error of ours that went through a reader comes out as itself.
+    pub(crate) fn reading(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Read)
+    }
+
     /// The code that a round ends with when its dataset gives this error.
     pub const fn code(&self) -> Code {
         match self {
+            Self::Interrupted => Code::Cancelled,
             Self::Open(_) | Self::Read(_) | Self::NotAFile => Code::DataUnavailable,
             Self::UnknownColumn(_)
             | Self::HiddenColumn(_)
             | Self::NotNumeric { .. }
             | Self::UnreadableColumn { .. }
             | Self::NotRead(_)
+            | Self::Unsteady
             | Self::Changed
             | Self::Empty
             | Self::NoRows
@@ -149,6 +174,8 @@ impl Error {
             | Self::Encoding { .. }
             | Self::HeaderEncoding(_)
             | Self::Ragged { .. }
+            | Self::UnclosedQuote { .. }
+            | Self::TextAfterQuote { .. }
             | Self::DuplicateColumn { .. }
             | Self::OutOfRange { .. }
             | Self::UndeclaredClass { .. }
@@ -167,6 +194,10 @@ impl Error {
                 Some("save the table as CSV in UTF-8")
             }
             Self::Ragged { .. } => Some("state the delimiter if it was not recognised"),
+            Self::UnclosedQuote { .. } | Self::TextAfterQuote { .. } => Some(
+                "close the quote, or double it where it belongs to the cell: \"a \"\"quoted\"\" word\"",
+            ),
+            Self::Unsteady => Some("try again when no other program writes to the file"),
             Self::Compression { .. } => Some("write the file with Snappy compression"),
             _ => None,
         }

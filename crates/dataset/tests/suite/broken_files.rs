@@ -50,8 +50,41 @@ fn a_number_beyond_the_range_is_named_by_line_and_column() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_is_named_by_its_line() {
+    let unclosed = |line| format!("line {line} opens a quote that is never closed");
+    assert_eq!(refused("a,b\n1,x\n\n2,\"y\n3,z\n4,z\n"), unclosed(4));
+    assert_eq!(refused("a\tb\r\n1\tx\r\n\"2\ty\r\n3\tz\r\n"), unclosed(3));
+    assert_eq!(refused("\u{feff}a;b\n1;\"x\n2;y"), unclosed(2));
+    assert_eq!(refused("a,b\n1,\"x\ny\",2\n"), "line 2 has 3 cells, the first row has 2");
+    assert_eq!(refused("a,\"b\n1,x\n2,y\n"), unclosed(1));
+    assert_eq!(refused("a,b\n1,\""), unclosed(2));
+    assert_eq!(refused("a,b\n1,\"x\"\"\n2,y\n"), unclosed(2));
+    // The quotes of the rows below would close it and open others.
+    let continued =
+        |line| format!("line {line} opens a quote whose cell goes on after the closing quote");
+    assert_eq!(refused("a,b\n1,\"x\n2,\"y\"\n3,\"z\"\n"), continued(2));
+    assert_eq!(refused("a,b\n1,\"x\"y\n2,z\n"), continued(2));
+    let far = format!("a,b\n1,\"x\n{}2,\"y\"\n", "3,4\n".repeat(100_000));
+    assert_eq!(refused(far), continued(2));
+    let error = registered("a,b\n1,\"x\n").unwrap_err();
+    assert_eq!(error.code(), Code::DataInvalid);
+    assert!(error.hint().is_some());
+}
+
+#[test]
+fn quotes_that_are_closed_are_no_fault() {
+    let text = "a,b\n\"1\",\"x, \"\"y\"\"\nz\"\n\"2\" ,in\"ner\n3,\"\"\n4,\"\"\"\"\r\n5,\"end\"";
+    assert_eq!(registered(text).unwrap().rows, 5);
+    let long = format!("a,b\n{}", "1,\"x\ny\"\n".repeat(200_000));
+    assert_eq!(registered(long).unwrap().rows, 200_000);
+}
+
+#[test]
 fn a_quote_that_is_never_closed_does_not_take_the_memory() {
     let mut text = b"a,b\n1,\"".to_vec();
+    text.resize(40 << 20, b'x');
+    assert_eq!(refused(text), "line 2 opens a quote that is never closed");
+    let mut text = b"a,b\n1,".to_vec();
     text.resize(40 << 20, b'x');
     assert_eq!(refused(text), "line 2 exceeds the limit of 16777216 bytes in a row");
 }
@@ -100,6 +133,9 @@ fn no_error_of_a_broken_file_holds_a_cell() {
         format!("a,b\n1,2\n{CANARY},1,{CANARY}\n"),
         format!("a,b\n{CANARY},\u{0}\n"),
         format!("a,b\n1,\"{CANARY}{}\n", "x".repeat(2 << 20)),
+        format!("a,b\n1,\"{CANARY}\n2,{CANARY}\n"),
+        format!("a,\"b\n1,{CANARY}\n2,{CANARY}\n"),
+        format!("a,b\n1,\"2\"{CANARY}\n"),
     ] {
         let error = registered(text).unwrap_err();
         let told = format!("{error} {error:?} {:?}", error.hint());
