@@ -8,6 +8,8 @@ mod breast_cancer;
 mod data;
 #[path = "native/failures.rs"]
 mod failures;
+#[path = "native/independent.rs"]
+mod independent;
 #[path = "native/reference.rs"]
 mod reference;
 #[path = "native/scalars.rs"]
