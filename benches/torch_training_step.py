@@ -1,18 +1,20 @@
-"""What one training step costs in PyTorch: the models of the `training_step` benchmark, one thread.
+"""The models of the `training_step` benchmark in PyTorch; that benchmark starts it and asks it.
 
-Run both in one sitting, on a quiet machine:
+    python benches/torch_training_step.py THREADS
 
-    cargo run --release -p benches --bin training_step
-    python benches/torch_training_step.py [SECONDS]
-
-Without PyTorch it says so and ends with status 0, so that a list of benchmarks goes on.
+first prints a line, `{"torch": VERSION, "threads": THREADS}`, or `{"missing": REASON}`. Then it reads
+lines `NAME<tab>STEPS<tab>SECONDS`, takes so many optimizer steps of the model of that name, fewer once the
+seconds are over, and answers each with `{"steps": STEPS, "cpu": SECONDS, "wall": SECONDS}`: processor time of
+the whole process, user and system, and wall time. A model keeps its state between questions. It ends with its
+input.
 """
 
+import json
 import math
 import sys
 import time
 
-ROWS, TURNS = 32, 10
+ROWS = 32
 
 
 def cases(nn, torch):
@@ -31,31 +33,22 @@ def cases(nn, torch):
     def adam(parameters):
         return torch.optim.Adam(parameters, lr=0.001)
 
-    return [
-        ("logistic 30-1, SGD", logistic, sgd),
-        ("logistic 30-1, Adam", logistic, adam),
-        ("MLP 784-256-128-10, SGD", network, sgd),
-        ("MLP 784-256-128-10, Adam", network, adam),
-    ]
+    return {
+        "logistic 30-1, SGD": (logistic, sgd),
+        "logistic 30-1, Adam": (logistic, adam),
+        "MLP 784-256-128-10, SGD": (network, sgd),
+        "MLP 784-256-128-10, Adam": (network, adam),
+    }
 
 
-def turn(step, length):
-    """Milliseconds of a step: CPU time of the process, and wall time."""
-    steps, cpu, start = 0, time.process_time(), time.perf_counter()
-    while time.perf_counter() - start < length:
-        for _ in range(10):
-            step()
-        steps += 10
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - start
-    return cpu * 1e3 / steps, wall * 1e3 / steps
-
-
-def measure(name, build, optimize, seconds, torch):
+def stepper(build, optimize, torch):
+    """A function that takes one step: the same batch each time, in single precision."""
     torch.manual_seed(1)
     model, inputs, classes, loss_of = build()
     optimizer = optimize(model.parameters())
     features = torch.tensor(
-        [math.sin(position * 12.9898) * 1.4 for position in range(ROWS * inputs)]
+        [math.sin(position * 12.9898) * 1.4 for position in range(ROWS * inputs)],
+        dtype=torch.float32,
     ).reshape(ROWS, inputs)
     targets = torch.tensor([row * 7 % classes for row in range(ROWS)])
     if classes == 2:
@@ -66,10 +59,24 @@ def measure(name, build, optimize, seconds, torch):
         loss_of(model(features), targets).backward()
         optimizer.step()
 
-    turn(step, seconds / TURNS)
-    turns = sorted(turn(step, seconds / TURNS) for _ in range(TURNS))
-    (cpu, wall), (fastest, _) = turns[TURNS // 2], turns[0]
-    print(f"{name:<34}{cpu:>14.4f}{fastest:>14.4f}{wall:>14.4f}")
+    return step
+
+
+def measure(step, steps, seconds):
+    taken, cpu, wall = 0, time.process_time(), time.perf_counter()
+    while taken < steps and time.perf_counter() - wall < seconds:
+        for _ in range(10):
+            step()
+        taken += 10
+    return {
+        "steps": taken,
+        "cpu": time.process_time() - cpu,
+        "wall": time.perf_counter() - wall,
+    }
+
+
+def answer(message):
+    print(json.dumps(message), flush=True)
 
 
 def main():
@@ -77,14 +84,16 @@ def main():
         import torch
         from torch import nn
     except ImportError as error:
-        print(f"PyTorch is not here ({error}): nothing measured")
+        answer({"missing": str(error)})
         return
-    torch.set_num_threads(1)
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
-    print(f"PyTorch {torch.__version__}, one thread")
-    print(f"{'model, optimizer':<34}{'CPU ms/step':>14}{'fastest':>14}{'wall ms/step':>14}")
-    for name, build, optimize in cases(nn, torch):
-        measure(name, build, optimize, seconds, torch)
+    torch.set_num_threads(int(sys.argv[1]))
+    answer({"torch": torch.__version__, "threads": torch.get_num_threads()})
+    known, steppers = cases(nn, torch), {}
+    for line in sys.stdin:
+        name, steps, seconds = line.rstrip("\n").split("\t")
+        if name not in steppers:
+            steppers[name] = stepper(*known[name], torch)
+        answer(measure(steppers[name], int(steps), float(seconds)))
 
 
 if __name__ == "__main__":

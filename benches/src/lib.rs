@@ -9,3 +9,4 @@ pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod spread;
+pub mod torch;
