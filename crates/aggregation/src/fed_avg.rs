@@ -23,10 +23,10 @@ use crate::{
 /// For every element, with the updates in bytewise order of (node name, dataset name):
 /// `sum = f64(n₁)·f64(x₁)`, then `sum = sum + f64(nₖ)·f64(xₖ)` without fused multiply-add, then one
 /// division by `f64(Σ nₖ)` and one rounding to the tensor's type, to nearest, ties to even. Integers
-/// take the same mean, rounded the same way. A sum of F64 values beyond the range of `f64` is taken as
-/// if that had no end: the mean of finite values is finite. So the bytes of the result depend neither
-/// on the order in which the updates are given nor on the number of threads, and a single update comes
-/// out as it went in (of F64 and large I64 values: up to that division's rounding).
+/// take the same mean, rounded the same way. A sum of F64 values beyond the range of `f64` is taken
+/// as if that had no end: the mean of finite values is finite. So the bytes of the result depend
+/// neither on the order in which the updates are given nor on the number of threads, and a single
+/// update comes out as it went in (of F64 and large I64 values: up to that division's rounding).
 ///
 /// Memory is a few chunks for each thread, whatever the size of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,8 +246,8 @@ impl<'a> Mean<'a> {
         invalid.map_or(Ok(()), |index| Err(self.not_finite_update(chunk, index, update)))
     }
 
-    /// Finds the update that a mean is not finite for; if there is none, the sum of finite numbers left
-    /// the range of `f64` on the way to a mean within it, and is taken again, shrunk.
+    /// Finds the update that a mean is not finite for; if there is none, the sum of finite numbers
+    /// left the range of `f64` on the way to a mean within it, and is taken again, shrunk.
     fn add_shrunk(&self, chunk: Chunk, bytes: &mut [u8], sums: &mut [f64]) -> Result<(), Error> {
         let dtype = self.model.tensors()[chunk.tensor].dtype;
         let mut culprit: Option<(usize, &Update)> = None;

@@ -18,8 +18,8 @@ pub(crate) struct Kernel {
     pub(crate) add_four: fn([f64; 4], [&[u8]; 4], &mut [f64]),
     /// Divides each sum by the total weight and rounds it, once, to an element.
     pub(crate) finish: fn(f64, &[f64], &mut [u8]),
-    /// Replaces each element that is not finite as `finish` would have made it, had the sums, which here
-    /// are [`SHRUNK`], not left the range of `f64`.
+    /// Replaces each element that is not finite as `finish` would have made it, had the sums, which
+    /// here are [`SHRUNK`], not left the range of `f64`.
     pub(crate) mend: fn(f64, &[f64], &mut [u8]),
 }
 
@@ -81,8 +81,8 @@ fn finish<E: Element<SIZE>, const SIZE: usize>(total: f64, sums: &[f64], bytes: 
     });
 }
 
-/// A mean lies between the smallest and the largest of its values; what rounding puts beyond the largest
-/// number of all belongs on it.
+/// A mean lies between the smallest and the largest of its values; what rounding puts beyond the
+/// largest number of all belongs on it.
 fn mend<E: Element<SIZE>, const SIZE: usize>(total: f64, sums: &[f64], bytes: &mut [u8]) {
     for (element, sum) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(sums) {
         if !E::is_valid(*element) {
@@ -91,8 +91,8 @@ fn mend<E: Element<SIZE>, const SIZE: usize>(total: f64, sums: &[f64], bytes: &m
     }
 }
 
-/// 2⁻⁶⁴: weights up to 2⁵³ times this keep every sum within the range of `f64`, and as a power of two it
-/// changes no digit of large values.
+/// 2⁻⁶⁴: weights up to 2⁵³ times this keep every sum within the range of `f64`, and as a power of
+/// two it changes no digit of large values.
 pub(crate) const SHRUNK: f64 = 1.0 / (1_u128 << 64) as f64;
 
 /// What a sum is before anything was added: the zero that leaves every number, −0 too, as it is.

@@ -2,9 +2,9 @@
 
 /// Runs a loop compiled for AVX2 where the processor has it.
 ///
-/// The program is built for every x86-64 processor, whose common registers hold four single-precision
-/// numbers; AVX2's hold eight. Neither form fuses a product with a sum or changes an order, so both give
-/// the same bits. What the loop calls must be `#[inline(always)]`, or it stays in the narrow form.
+/// The program is built for every x86-64 processor, whose common registers hold four numbers of
+/// single precision; AVX2's hold eight. Neither form fuses a product with a sum or changes an order,
+/// so both give the same bits. What the loop calls must be inlined, or it stays in the narrow form.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the wide registers")]
 pub(crate) fn widest<Output>(work: impl FnOnce() -> Output) -> Output {

@@ -23,9 +23,9 @@ pub trait Element<const SIZE: usize> {
 
 /// Runs a loop in the widest registers that the processor has.
 ///
-/// This program is built for every x86-64 processor, whose common registers hold two `f64`; AVX2's hold
-/// four. The loop is compiled for both. Neither form fuses a product with a sum, so both give the same
-/// bits. What the loop calls must be `#[inline(always)]`, or it stays in the narrow form.
+/// This program is built for every x86-64 processor, whose common registers hold two `f64`; AVX2's
+/// hold four. The loop is compiled for both. Neither form fuses a product with a sum, so both give
+/// the same bits. What the loop calls must be inlined, or it stays in the narrow form.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "only what is inlined is compiled for the wide registers")]
 pub fn widest<Output>(work: impl FnOnce() -> Output) -> Output {
