@@ -7,32 +7,50 @@ use parquet::basic::{Compression, ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, Length, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use protocol::ColumnType;
 
+use crate::Interrupt;
 use crate::cell::{self, Cell};
 use crate::delimited::distinct;
 use crate::error::{Error, Place};
 use crate::limits::{CELL_BYTES, COLUMNS};
 use crate::profile::Texts;
-use crate::registration::{self, RegisteredColumn, Scan, utf8};
+use crate::registration::{RegisteredColumn, Scan, utf8};
 use crate::source::Builder;
+use crate::unchanging::Unchanging;
 
 /// Describes the file's table.
-pub(crate) fn scan(mut file: File) -> Result<Scan, Error> {
-    let digest = registration::digest(&mut file)?;
-    let size = file.metadata().map_err(Error::Read)?.len();
-    let (rows, columns) = guarded(|| {
+pub(crate) fn scan(file: &File) -> Result<Scan, Error> {
+    let (digest, file) = Unchanging::of(file, &mut Interrupt::never())?;
+    let described = guarded(|| {
         let file = ParquetFile::open(&file)?;
         let columns = (0..file.columns.len()).map(|place| describe(&file, place));
         Ok((file.rows, columns.collect::<Result<_, _>>()?))
-    })?;
-    Ok(Scan { rows, columns, digest, size })
+    });
+    if file.has_changed() {
+        return Err(Error::Unsteady);
+    }
+    let (rows, columns) = described?;
+    Ok(Scan { rows, columns, digest, size: file.len() })
 }
 
 /// Reads the builders' columns, each to its end.
-pub(crate) fn read(file: &File, builders: &mut [Builder]) -> Result<(), Error> {
+pub(crate) fn read(
+    file: &Unchanging,
+    builders: &mut [Builder],
+    interrupt: &mut Interrupt<'_>,
+) -> Result<(), Error> {
+    let read = read_columns(file, builders, interrupt);
+    if file.has_changed() { Err(Error::Changed) } else { read }
+}
+
+fn read_columns(
+    file: &Unchanging,
+    builders: &mut [Builder],
+    interrupt: &mut Interrupt<'_>,
+) -> Result<(), Error> {
     guarded(|| {
         let file = ParquetFile::open(file)?;
         for builder in builders {
@@ -41,14 +59,14 @@ pub(crate) fn read(file: &File, builders: &mut [Builder]) -> Result<(), Error> {
             if let Kind::Unreadable(kind) = column.kind {
                 return Err(Error::UnreadableColumn { column: column.name.clone(), kind });
             }
-            file.for_each_cell(place, |cell, place| builder.push(cell, place))?;
+            file.for_each_cell(place, interrupt, |cell, place| builder.push(cell, place))?;
         }
         Ok(())
     })
 }
 
 struct ParquetFile {
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<Unchanging>,
     rows: u64,
     columns: Vec<FileColumn>,
 }
@@ -74,9 +92,8 @@ enum Kind {
 }
 
 impl ParquetFile {
-    fn open(file: &File) -> Result<Self, Error> {
-        let file = file.try_clone().map_err(Error::Read)?;
-        let reader = SerializedFileReader::new(file).map_err(malformed)?;
+    fn open(file: &Unchanging) -> Result<Self, Error> {
+        let reader = SerializedFileReader::new(file.clone()).map_err(malformed)?;
         let metadata = reader.metadata().file_metadata();
         let rows = u64::try_from(metadata.num_rows()).map_err(|_| Error::MalformedParquet)?;
         let columns = metadata.schema_descr().columns();
@@ -94,6 +111,7 @@ impl ParquetFile {
     fn for_each_cell(
         &self,
         place: usize,
+        interrupt: &mut Interrupt<'_>,
         mut visit: impl FnMut(Cell<'_>, Place) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let column = &self.columns[place];
@@ -103,6 +121,9 @@ impl ParquetFile {
             compression(group.metadata().column(place).compression(), &column.name)?;
             let reader = group.get_column_reader(place).map_err(malformed)?;
             column.for_each_cell(reader, &mut |cell| {
+                if row % BATCH_ROWS as u64 == 0 {
+                    interrupt.look()?;
+                }
                 row += 1;
                 if row > self.rows {
                     return Err(Error::MalformedParquet);
@@ -213,7 +234,7 @@ fn each<T: DataType>(
 fn describe(file: &ParquetFile, place: usize) -> Result<RegisteredColumn, Error> {
     let column = &file.columns[place];
     let (mut missing, mut texts) = (0, Texts::default());
-    file.for_each_cell(place, |cell, place| {
+    file.for_each_cell(place, &mut Interrupt::never(), |cell, place| {
         match cell {
             Cell::Missing => missing += 1,
             Cell::OutOfRange => {
@@ -338,4 +359,5 @@ fn malformed(_: ParquetError) -> Error {
     Error::MalformedParquet
 }
 
+/// The cells that are read at once.
 const BATCH_ROWS: usize = 4096;

@@ -15,7 +15,7 @@ use crate::format::detect::{self, SAMPLE_BYTES, Sample};
 use crate::format::{Dialect, Format, Options};
 use crate::parquet_file;
 use crate::profile::Profile;
-use crate::{Error, error::Place};
+use crate::{Error, Interrupt, error::Place};
 
 /// A file as it was when its owner added it.
 ///
@@ -106,9 +106,14 @@ pub fn register(path: &Path, options: &Options) -> Result<Registration, Error> {
     let format = detect::detect(sample, options)?;
     file.rewind().map_err(Error::Read)?;
     let scan = match format {
-        Format::Delimited(dialect) => scan(file, &start, dialect)?,
-        Format::Parquet => parquet_file::scan(file)?,
+        Format::Delimited(dialect) => scan(&file, &start, dialect)?,
+        Format::Parquet => parquet_file::scan(&file)?,
     };
+    let now = file.metadata().map_err(Error::Read)?;
+    // The first bytes were looked at before the others.
+    if scan.size != metadata.len() || now.modified().ok() != metadata.modified().ok() {
+        return Err(Error::Unsteady);
+    }
     if scan.rows == 0 {
         return Err(Error::NoRows);
     }
@@ -188,28 +193,30 @@ pub(crate) struct Scan {
     pub(crate) size: u64,
 }
 
-/// Hashes and counts what is read through it.
-pub(crate) struct Hashed<R> {
+/// Hashes and counts what is read through it, and asks before each part whether to go on.
+pub(crate) struct Hashed<'a, R> {
     inner: R,
     digester: Digester,
     size: u64,
+    interrupt: Interrupt<'a>,
 }
 
-impl<R: Read> Hashed<R> {
+impl<'a, R: Read> Hashed<'a, R> {
     /// Starts at a file's first byte.
-    pub(crate) fn new(inner: R) -> Self {
-        Self { inner, digester: Digester::new(), size: 0 }
+    pub(crate) fn new(inner: R, interrupt: Interrupt<'a>) -> Self {
+        Self { inner, digester: Digester::new(), size: 0, interrupt }
     }
 
     /// Reads what is left, and gives the digest and the number of all bytes.
     pub(crate) fn finish(mut self) -> Result<(Digest, u64), Error> {
-        io::copy(&mut self, &mut io::sink()).map_err(Error::Read)?;
+        io::copy(&mut self, &mut io::sink()).map_err(Error::reading)?;
         Ok((self.digester.finish(), self.size))
     }
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for Hashed<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.look().map_err(io::Error::other)?;
         let count = self.inner.read(buffer)?;
         self.digester.update(&buffer[..count]);
         self.size += count as u64;
@@ -227,19 +234,19 @@ pub(crate) fn open(path: &Path) -> Result<File, Error> {
 }
 
 /// Hashes a file from its first byte.
-pub(crate) fn digest(file: &mut File) -> Result<Digest, Error> {
+fn digest(file: &mut File) -> Result<Digest, Error> {
     file.rewind().map_err(Error::Read)?;
-    let mut hashed = Hashed::new(file);
+    let mut hashed = Hashed::new(file, Interrupt::never());
     let mut buffer = vec![0; BUFFER_BYTES];
     while hashed.read(&mut buffer).map_err(Error::Read)? > 0 {}
     hashed.finish().map(|(digest, _)| digest)
 }
 
-fn scan(file: File, start: &[u8], dialect: Dialect) -> Result<Scan, Error> {
+fn scan(file: &File, start: &[u8], dialect: Dialect) -> Result<Scan, Error> {
     let names = delimited::column_names(start, dialect)?;
     let mut profiles: Vec<Profile> = names.iter().map(|_| Profile::default()).collect();
     let mut rows = 0;
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(file));
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(file, Interrupt::never()));
     delimited::for_each_row(&mut input, dialect, names.len(), |record| {
         rows += 1;
         for ((raw, profile), name) in record.cells().zip(&mut profiles).zip(&names) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use protocol::ColumnType;
 
+use crate::Interrupt;
 use crate::cell::Cell;
 use crate::delimited::{self, Record};
 use crate::error::{Error, Place};
@@ -13,6 +14,7 @@ use crate::format::{Dialect, Format};
 use crate::parquet_file;
 use crate::registration::{self, BUFFER_BYTES, Hashed, Registration, utf8};
 use crate::table::{CategoriesBuilder, Column, Table};
+use crate::unchanging::Unchanging;
 
 /// A registered table's file, open for reading.
 ///
@@ -71,15 +73,32 @@ impl<'a> TabularSource<'a> {
     ///
     /// A column is unknown, hidden or not of the wanted form; the file cannot be read or has changed.
     pub fn read(&mut self, requests: &[Request<'_>]) -> Result<Table, Error> {
+        self.read_interruptibly(requests, &mut Interrupt::never())
+    }
+
+    /// As [`TabularSource::read`], and ends early where it is told to: it asks for every quarter of a mebibyte, or
+    /// every few thousand cells.
+    ///
+    /// # Errors
+    ///
+    /// As [`TabularSource::read`], and [`Error::Interrupted`].
+    pub fn read_interruptibly(
+        &mut self,
+        requests: &[Request<'_>],
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<Table, Error> {
         let mut builders = self.builders(requests)?;
         self.file.rewind().map_err(Error::Read)?;
         match self.registration.format {
-            Format::Delimited(dialect) => self.read_delimited(dialect, &mut builders)?,
+            Format::Delimited(dialect) => {
+                self.read_delimited(dialect, &mut builders, interrupt)?;
+            }
             Format::Parquet => {
-                if registration::digest(&mut self.file)? != self.registration.digest {
+                let (digest, file) = Unchanging::of(&self.file, interrupt)?;
+                if digest != self.registration.digest {
                     return Err(Error::Changed);
                 }
-                parquet_file::read(&self.file, &mut builders)?;
+                parquet_file::read(&file, &mut builders, interrupt)?;
             }
         }
         let rows = usize::try_from(self.registration.rows).expect("rows that were read fit memory");
@@ -124,12 +143,21 @@ impl<'a> TabularSource<'a> {
         Ok(Builder { column: name.to_owned(), place, cells })
     }
 
-    fn read_delimited(&self, dialect: Dialect, builders: &mut [Builder]) -> Result<(), Error> {
-        let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(&self.file));
+    fn read_delimited(
+        &self,
+        dialect: Dialect,
+        builders: &mut [Builder],
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<(), Error> {
+        let hashed = Hashed::new(&self.file, interrupt.lend());
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, hashed);
         let columns = self.registration.columns.len();
         let outcome = delimited::for_each_row(&mut input, dialect, columns, |record| {
             builders.iter_mut().try_for_each(|builder| builder.push_from(record, dialect))
         });
+        if matches!(outcome, Err(Error::Interrupted)) {
+            return outcome;
+        }
         // A file that has changed may fail in any way; what it should be told as is that it has changed.
         let (digest, _) = input.into_inner().finish()?;
         if digest != self.registration.digest {

@@ -67,16 +67,21 @@ pub trait Instance: Send {
     ///
     /// # Errors
     ///
-    /// `parameters.invalid`, `parameters.mismatch`, `parameters.unavailable`.
-    fn load(&mut self, parameters: &Path) -> Result<(), Failure>;
+    /// `parameters.invalid`, `parameters.mismatch`, `parameters.unavailable`, `cancelled`,
+    /// `deadline.exceeded`.
+    fn load(&mut self, parameters: &Path, monitor: &mut dyn Monitor) -> Result<(), Failure>;
 
     /// Opens the dataset, treats missing values, and splits the rows.
     ///
     /// # Errors
     ///
     /// `data.unavailable`, `data.invalid`, `data.too_few_samples`, `data.no_training_samples`,
-    /// `limits.memory`.
-    fn open_data(&mut self, grant: &DataGrant<'_>) -> Result<DataSummary, Failure>;
+    /// `limits.memory`, `cancelled`, `deadline.exceeded`.
+    fn open_data(
+        &mut self,
+        grant: &DataGrant<'_>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<DataSummary, Failure>;
 
     /// Computes the plan's metrics over the whole validation subset.
     ///
@@ -102,8 +107,8 @@ pub trait Instance: Send {
     ///
     /// # Errors
     ///
-    /// `plan.export_failed`.
-    fn export(&mut self, path: &Path) -> Result<ExportSummary, Failure>;
+    /// `plan.export_failed`, `cancelled`, `deadline.exceeded`.
+    fn export(&mut self, path: &Path, monitor: &mut dyn Monitor) -> Result<ExportSummary, Failure>;
 }
 
 /// A dataset that a round may read.
@@ -115,7 +120,7 @@ pub struct DataGrant<'a> {
     pub registration: &'a Registration,
     /// Rows that the owner leaves out, counted from 0 in the file.
     pub excluded_rows: &'a [usize],
-    /// The fewest rows that the node works on.
+    /// The fewest rows that the node works on, and the fewest that it trains on.
     pub minimum_samples: u64,
 }
 

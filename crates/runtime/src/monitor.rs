@@ -1,13 +1,19 @@
 //! What a runtime tells while it works, and what it is told.
 
+use std::ops::ControlFlow;
+
+use dataset::Interrupt;
 use protocol::Code;
+
+use crate::Failure;
 
 /// Follows a runtime's work, and may end it.
 pub trait Monitor {
     /// Takes a measurement. It must not block: training waits for it.
     fn measured(&mut self, measurement: Measurement);
 
-    /// Tells whether the work shall end now; asked between batches.
+    /// Tells whether the work shall end now; asked between batches, and between the parts of a file, so often that
+    /// the work ends well within two seconds.
     fn interruption(&mut self) -> Option<Interruption>;
 }
 
@@ -28,6 +34,26 @@ impl Interruption {
             Self::Cancelled => Code::Cancelled,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
         }
+    }
+}
+
+/// Does work that asks again and again whether it shall end; `doing` says what for the node's log.
+pub(crate) fn interruptibly<T>(
+    monitor: &mut dyn Monitor,
+    doing: &str,
+    work: impl FnOnce(&mut Interrupt<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut found = None;
+    let mut goes_on = || {
+        found = monitor.interruption();
+        found.map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
+    };
+    let done = work(&mut Interrupt::by(&mut goes_on));
+    match found {
+        Some(interruption) if done.is_err() => {
+            Err(Failure::new(interruption.code(), format!("ended while {doing}")))
+        }
+        _ => done,
     }
 }
 

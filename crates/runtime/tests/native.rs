@@ -10,6 +10,8 @@ mod data;
 mod failures;
 #[path = "native/independent.rs"]
 mod independent;
+#[path = "native/interruptions.rs"]
+mod interruptions;
 #[path = "native/reference.rs"]
 mod reference;
 #[path = "native/scalars.rs"]

@@ -1,7 +1,9 @@
 //! Parquet files that pyarrow wrote, see `tests/fixtures/make_parquet.py`.
 
+use std::ops::ControlFlow;
+
 use dataset::{
-    Check, Error, Format, Options, Registration, Request, TabularSource, check, register,
+    Check, Error, Format, Interrupt, Options, Registration, Request, TabularSource, check, register,
 };
 
 use crate::registering::fixture;
@@ -139,4 +141,63 @@ fn a_changed_file_gives_no_row() {
 
 fn registered(name: &str) -> Result<Registration, Error> {
     register(&fixture(name), &Options::default())
+}
+
+/// Between hashing and reading another program writes to the file, in place and with the same size.
+#[test]
+fn what_is_read_is_what_was_hashed() {
+    let before = std::fs::read(fixture("from-pyarrow.parquet")).unwrap();
+    let after: Vec<u8> = before.iter().map(|byte| byte ^ 0x55).collect();
+    let file = write(&before);
+    let registration = register(&file.path, &Options::default()).unwrap();
+    let requests = ["int64", "float", "double", "whole", "boolean"].map(Request::Numbers);
+    let mut source = TabularSource::open(&file.path, &registration).unwrap();
+    // A missing cell is no number and equals nothing, so bits are compared.
+    let bits = |table: &dataset::Table| -> Vec<u64> {
+        let cells = requests.iter().flat_map(|request| table.numbers(request.column()).unwrap());
+        cells.map(|cell| cell.to_bits()).collect()
+    };
+    let expected = bits(&source.read(&requests).unwrap());
+    let mut noticed = Vec::new();
+    for moment in 1.. {
+        std::fs::write(&file.path, &before).unwrap();
+        let mut asked = 0;
+        let mut rewrite = || {
+            asked += 1;
+            if asked == moment {
+                std::fs::write(&file.path, &after).unwrap();
+            }
+            ControlFlow::Continue(())
+        };
+        let read = source.read_interruptibly(&requests, &mut Interrupt::by(&mut rewrite));
+        match read {
+            Ok(table) => assert_eq!(bits(&table), expected, "moment {moment}"),
+            Err(error) => {
+                assert!(matches!(error, Error::Changed), "moment {moment}: {error}");
+                noticed.push(moment);
+            }
+        }
+        if asked < moment {
+            break;
+        }
+    }
+    // Once before hashing, then in each column, whose pages are not all read at its first cell.
+    assert_eq!(noticed, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn reading_ends_where_it_is_interrupted() {
+    let path = fixture("from-pyarrow.parquet");
+    let registration = register(&path, &Options::default()).unwrap();
+    let mut source = TabularSource::open(&path, &registration).unwrap();
+    for last in 1..=3 {
+        let mut asked = 0;
+        let mut goes_on = || {
+            asked += 1;
+            if asked < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let requests = ["int64", "float"].map(Request::Numbers);
+        let read = source.read_interruptibly(&requests, &mut Interrupt::by(&mut goes_on));
+        assert!(matches!(read, Err(Error::Interrupted)), "{read:?}");
+    }
 }

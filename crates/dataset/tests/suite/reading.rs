@@ -1,9 +1,10 @@
 //! What a round reads from a registered file.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-use dataset::{Error, Options, Request, TabularSource, register};
-use protocol::{Code, ColumnType};
+use dataset::{Error, Interrupt, Options, Request, TabularSource, register};
+use protocol::{Code, ColumnType, Digest};
 
 use crate::examples::example;
 use crate::write;
@@ -174,4 +175,41 @@ fn the_example_s_numbers_are_those_of_its_text() {
     assert_eq!(table.numbers("area_worst").unwrap(), numbers);
     let classes = table.classes("diagnosis", &["B".to_owned(), "M".to_owned()]).unwrap();
     assert!(classes.iter().zip(&rows).all(|(class, row)| *class == Some(u32::from(row[0] == "M"))));
+}
+
+#[test]
+fn a_file_that_was_registered_with_an_unclosed_quote_is_invalid_now() {
+    let text = "a,b\n1,\"x\n2,y\n";
+    let file = write(text);
+    // As a version without this rule registered it.
+    let good = write("a,b\n1,xyz\n2,y\n");
+    let mut registration = register(&good.path, &Options::default()).unwrap();
+    (registration.digest, registration.size) = (Digest::of(text.as_bytes()), text.len() as u64);
+    let mut source = TabularSource::open(&file.path, &registration).unwrap();
+    let error = source.read(&[Request::Numbers("a")]).unwrap_err();
+    assert_eq!(error.to_string(), "line 2 opens a quote that is never closed");
+    assert_eq!(error.code(), Code::DataInvalid);
+    std::fs::write(&good.path, "a,b\n1,\"yz\n2,y\n").unwrap();
+    let registration = register(&write("a,b\n1,xyz\n2,y\n").path, &Options::default()).unwrap();
+    let error = dataset::check(&good.path, &registration).unwrap_err();
+    assert_eq!(error.to_string(), "line 2 opens a quote that is never closed");
+}
+
+#[test]
+fn reading_ends_where_it_is_interrupted() {
+    let file = write(format!("a,b\n{}", "1.25,2.5\n".repeat(200_000)));
+    let registration = register(&file.path, &Options::default()).unwrap();
+    let mut source = TabularSource::open(&file.path, &registration).unwrap();
+    for last in 1..=5 {
+        let mut asked = 0;
+        let mut goes_on = || {
+            asked += 1;
+            if asked < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let requests = [Request::Numbers("a"), Request::Numbers("b")];
+        let read = source.read_interruptibly(&requests, &mut Interrupt::by(&mut goes_on));
+        assert!(matches!(read, Err(Error::Interrupted)), "{read:?}");
+        assert_eq!(read.unwrap_err().code(), Code::Cancelled);
+    }
+    assert_eq!(source.read(&[Request::Numbers("b")]).unwrap().rows(), 200_000);
 }

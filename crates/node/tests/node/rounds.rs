@@ -279,6 +279,30 @@ async fn no_cell_and_no_path_is_in_anything_that_is_sent() {
     }
 }
 
+/// A large table is read for longer than the coordinator needs to cancel.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_ends_a_round_that_reads_a_large_table() {
+    let mut scene = Scene::set().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.csv");
+    let table = std::fs::read_to_string(example("north.csv")).unwrap();
+    let (header, rows) = table.split_once('\n').unwrap();
+    std::fs::write(&path, format!("{header}\n{}", rows.repeat(600))).unwrap();
+    let owner = scene.node.handle.administration().clone();
+    let dataset_id = owner.dataset_add(addition("large", &path)).await.unwrap().dataset_id;
+    let mut request = scene.request();
+    request.dataset_id = dataset_id;
+    scene.coordinator.request(&request);
+    scene.node.notice(|notice| matches!(notice, Notice::RoundStarted { .. })).await;
+    let cancelled = std::time::Instant::now();
+    scene.coordinator.cancel(request.round_id);
+    let reply = scene.coordinator.reply_to(&request).await;
+    assert_eq!(reply.code, Code::Cancelled);
+    assert!(cancelled.elapsed() < std::time::Duration::from_secs(2), "{:?}", cancelled.elapsed());
+    assert_eq!(reply.update, None);
+    scene.node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_greeting_shows_datasets_and_their_change_is_told() {
     let mut scene = Scene::set().await;

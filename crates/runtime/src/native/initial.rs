@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dataset::Interrupt;
 use training_plan::plan::{Input, InputError};
 use training_plan::seed::Seed;
 use training_plan::{Bundle, Plan, document};
@@ -31,7 +32,8 @@ pub fn initial_parameters(
     let mut model = parts.model(inputs.iter().map(Input::width).sum())?;
     model.initialise(&|tensor| Seed::initialisation(seed, tensor).into_bytes());
     let description = Description::of(&plan, &inputs).to_json();
-    Ok(tensors::write(&model, Some(&description), path)?)
+    tensors::write(&model, Some(&description), path, &mut Interrupt::never())
+        .map_err(|failure| InitialError::File(failure.local))
 }
 
 /// Why there are no first parameters.
@@ -47,6 +49,6 @@ pub enum InitialError {
     #[error(transparent)]
     Model(#[from] engine::description::Error),
     /// The file cannot be written.
-    #[error(transparent)]
-    File(#[from] parameters::Error),
+    #[error("{0}")]
+    File(String),
 }

@@ -12,7 +12,7 @@ use training_plan::plan::{Input, Task};
 use super::fit::{self, Parts};
 use super::preparation::{Preparation, Prepared};
 use super::{tensors, training, validation};
-use crate::failure::with_causes;
+use crate::monitor::interruptibly;
 use crate::{
     Assignment, DataGrant, DataSummary, ExportSummary, Failure, Instance, Monitor, TrainingSummary,
     Validated, ValidationOutcome,
@@ -119,15 +119,21 @@ impl Instance for NativeInstance {
         Ok(())
     }
 
-    fn load(&mut self, parameters: &Path) -> Result<(), Failure> {
+    fn load(&mut self, parameters: &Path, monitor: &mut dyn Monitor) -> Result<(), Failure> {
         let built = self.built.as_mut().ok_or_else(|| Failure::out_of_order("loading"))?;
         let mut model = built.empty.take().ok_or_else(|| Failure::out_of_order("loading again"))?;
-        let description = tensors::read(parameters, &mut model)?;
+        let description = interruptibly(monitor, "reading the parameters", |interrupt| {
+            tensors::read(parameters, &mut model, interrupt)
+        })?;
         self.loaded = Some(Loaded { model, description });
         Ok(())
     }
 
-    fn open_data(&mut self, grant: &DataGrant<'_>) -> Result<DataSummary, Failure> {
+    fn open_data(
+        &mut self,
+        grant: &DataGrant<'_>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<DataSummary, Failure> {
         let out_of_order = || Failure::out_of_order("opening the data");
         let built = self.built.as_ref().ok_or_else(out_of_order)?;
         let model = &self.loaded.as_ref().ok_or_else(out_of_order)?.model;
@@ -136,14 +142,16 @@ impl Instance for NativeInstance {
         let data = grant.registration.rows.saturating_mul(row);
         let model = self.model_bytes(model, &built.arguments, &built.optimizer);
         self.check_memory(data.saturating_add(model))?;
-        let prepared = Preparation {
+        let preparation = Preparation {
             plan: &self.plan,
             inputs: &built.inputs,
             assignment: &self.assignment,
             validation: built.arguments.validation(),
             seed: training::seed(&built.arguments, &self.assignment),
-        }
-        .run(grant)?;
+        };
+        let prepared = interruptibly(monitor, "opening the data", |interrupt| {
+            preparation.run(grant, interrupt)
+        })?;
         let summary = prepared.summary.clone();
         self.prepared = Some(prepared);
         Ok(summary)
@@ -187,10 +195,11 @@ impl Instance for NativeInstance {
         Ok(summary)
     }
 
-    fn export(&mut self, path: &Path) -> Result<ExportSummary, Failure> {
+    fn export(&mut self, path: &Path, monitor: &mut dyn Monitor) -> Result<ExportSummary, Failure> {
         let loaded = self.loaded.as_ref().ok_or_else(|| Failure::out_of_order("export"))?;
-        tensors::write(&loaded.model, loaded.description.as_deref(), path)
-            .map_err(|error| Failure::new(Code::PlanExportFailed, with_causes(&error)))
+        interruptibly(monitor, "writing the update", |interrupt| {
+            tensors::write(&loaded.model, loaded.description.as_deref(), path, interrupt)
+        })
     }
 }
 

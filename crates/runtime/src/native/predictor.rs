@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dataset::{Registration, Table, TabularSource};
+use dataset::{Interrupt, Registration, Table, TabularSource};
 use engine::{LayerDescription, Loss, Model, ModelDescription};
 use parameters::Reader;
 use protocol::MetricsReport;
@@ -14,7 +14,7 @@ use super::description::{Description, Feature};
 use super::preparation::{self, POISSON, Scaling, Target, Targets};
 use super::tensors;
 use super::training::BatchBuffer;
-use super::validation::{MOST_ROWS, Options, Rated};
+use super::validation::{Options, Rated, most_rows};
 use crate::Failure;
 use crate::failure::with_causes;
 
@@ -87,7 +87,7 @@ impl Predictor {
         })?;
         let loss = Loss::parse(&description.loss, &Map::new())?;
         loss.check_outputs(model.outputs())?;
-        tensors::read(path, &mut model)?;
+        tensors::read(path, &mut model, &mut Interrupt::never())?;
         Ok(Self { description, task, inputs, loss, model })
     }
 
@@ -114,13 +114,13 @@ impl Predictor {
             .map_err(Failure::from)?;
         let all: Vec<usize> = (0..table.rows()).collect();
         if self.missing() == Missing::Error {
-            preparation::kept_rows(Missing::Error, &table)?;
+            preparation::kept_rows(Missing::Error, &table, &mut Interrupt::never())?;
         } else if self.missing() == Missing::Drop && table.complete_rows().len() < all.len() {
             return Err(PredictorError::MissingValues);
         }
         let features = self.encode(&table, &all)?;
         let mut rows = Vec::with_capacity(all.len());
-        for part in features.chunks(self.model.inputs() * MOST_ROWS) {
+        for part in features.chunks(self.model.inputs() * most_rows(&self.model)) {
             let outputs = self.model.predict(part).expect("the rows have the model's inputs");
             let predictions = self.loss.predictions(&outputs, self.model.outputs());
             rows.extend(predictions.chunks(self.model.outputs()).map(<[f32]>::to_vec));
@@ -149,7 +149,9 @@ impl Predictor {
         let table = TabularSource::open(path, registration)
             .and_then(|mut source| source.read(&requests))
             .map_err(Failure::from)?;
-        let table = table.take(&preparation::kept_rows(self.missing(), &table)?);
+        let mut never = Interrupt::never();
+        let kept = preparation::kept_rows(self.missing(), &table, &mut never)?;
+        let table = table.into_rows(&kept, &mut never).map_err(Failure::from)?;
         if table.rows() == 0 {
             return Err(PredictorError::NoRow);
         }
@@ -157,8 +159,8 @@ impl Predictor {
         let features = self.encode(&table, &all)?;
         let targets = Targets::read(target, &table)?.numbers();
         let mut rated = Rated::new(self.task, self.model.outputs());
-        let parts = features.chunks(self.model.inputs() * MOST_ROWS);
-        for (features, targets) in parts.zip(targets.chunks(MOST_ROWS)) {
+        let parts = features.chunks(self.model.inputs() * most_rows(&self.model));
+        for (features, targets) in parts.zip(targets.chunks(most_rows(&self.model))) {
             let batch = BatchBuffer { features: features.to_vec(), targets: targets.to_vec() };
             rated.add(&self.model, &self.loss, &batch);
         }
@@ -166,7 +168,8 @@ impl Predictor {
             metric: metrics.first().copied().unwrap_or(Metric::Accuracy),
             options: MetricOptions::default(),
         };
-        Ok(rated.report(metrics, usual).report.unwrap_or_default())
+        let outcome = rated.report(metrics, usual, &mut Interrupt::never())?;
+        Ok(outcome.report.unwrap_or_default())
     }
 
     fn encode(&self, table: &Table, rows: &[usize]) -> Result<Vec<f32>, PredictorError> {
@@ -174,7 +177,8 @@ impl Predictor {
             "local" => Scaling::Local,
             _ => Scaling::Declared,
         };
-        Ok(preparation::encode(scaling, &self.inputs, table, rows)?.features)
+        let mut never = Interrupt::never();
+        Ok(preparation::encode(scaling, &self.inputs, table, rows, &mut never)?.features)
     }
 
     fn missing(&self) -> Missing {

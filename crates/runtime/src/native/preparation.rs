@@ -1,6 +1,6 @@
 //! From a dataset's file to the numbers that the engine takes.
 
-use dataset::{Request, Split, Table, TabularSource, split};
+use dataset::{Interrupt, Request, Split, Table, TabularSource, split};
 use protocol::{Code, Mode, Warning};
 use training_plan::Plan;
 use training_plan::arguments::Validation;
@@ -34,25 +34,31 @@ pub(super) struct Preparation<'a> {
 
 impl Preparation<'_> {
     /// Reads, filters, splits and encodes.
-    pub(super) fn run(self, grant: &DataGrant<'_>) -> Result<Prepared, Failure> {
+    pub(super) fn run(
+        self,
+        grant: &DataGrant<'_>,
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<Prepared, Failure> {
         let mut source = TabularSource::open(grant.path, grant.registration)?;
         let target = Target::of(self.plan);
-        let table = source.read(&requests(self.inputs, Some(target)))?;
+        let table = source.read_interruptibly(&requests(self.inputs, Some(target)), interrupt)?;
         let mut excluded = grant.excluded_rows.to_vec();
         excluded.sort_unstable();
         let allowed: Vec<usize> =
             (0..table.rows()).filter(|row| excluded.binary_search(row).is_err()).collect();
-        let table = table.take(&allowed);
-        let kept = kept_rows(self.plan.data().missing(), &table)?;
+        let table = table.into_rows(&allowed, interrupt)?;
+        let kept = kept_rows(self.plan.data().missing(), &table, interrupt)?;
         let dropped = table.rows() - kept.len();
-        let table = table.take(&kept);
-        if (table.rows() as u64) < grant.minimum_samples {
-            let local = format!("{} rows, {} are required", table.rows(), grant.minimum_samples);
-            return Err(Failure::new(Code::DataTooFewSamples, local));
-        }
+        let table = table.into_rows(&kept, interrupt)?;
+        enough(table.rows(), "rows", grant)?;
         let targets = Targets::read(target, &table)?;
+        interrupt.look()?;
         let split = self.split(&table, &targets)?;
-        let encoded = encode(scaling(self.plan), self.inputs, &table, &split.train)?;
+        if self.assignment.mode == Mode::Train {
+            enough(split.train.len(), "rows to train on", grant)?;
+        }
+        interrupt.look()?;
+        let encoded = encode(scaling(self.plan), self.inputs, &table, &split.train, interrupt)?;
         let summary = self.summary(&encoded, &split, dropped);
         Ok(Prepared {
             features: encoded.features,
@@ -101,6 +107,15 @@ impl Preparation<'_> {
         let dropped = dropped as u64;
         DataSummary { rows: train + validation, train, validation, dropped, warnings }
     }
+}
+
+/// Refuses fewer rows than the node asks for.
+fn enough(rows: usize, what: &str, grant: &DataGrant<'_>) -> Result<(), Failure> {
+    if rows as u64 >= grant.minimum_samples {
+        return Ok(());
+    }
+    let local = format!("{rows} {what}, {} are required", grant.minimum_samples);
+    Err(Failure::new(Code::DataTooFewSamples, local))
 }
 
 /// What is predicted.
@@ -160,9 +175,13 @@ fn needs_training_rows(plan: &Plan) -> bool {
 }
 
 /// The rows that the plan's rule for missing values keeps.
-pub(super) fn kept_rows(missing: Missing, table: &Table) -> Result<Vec<usize>, Failure> {
+pub(super) fn kept_rows(
+    missing: Missing,
+    table: &Table,
+    interrupt: &mut Interrupt<'_>,
+) -> Result<Vec<usize>, Failure> {
     match missing {
-        Missing::Drop => Ok(table.complete_rows()),
+        Missing::Drop => complete_rows(table, interrupt),
         Missing::Mean => {
             let target = table.columns().last().map(|(_, column)| column);
             let known = |row: &usize| target.is_some_and(|target| !target.is_missing(*row));
@@ -177,6 +196,18 @@ pub(super) fn kept_rows(missing: Missing, table: &Table) -> Result<Vec<usize>, F
             }
         },
     }
+}
+
+/// The rows in which no cell is missing, found column by column.
+fn complete_rows(table: &Table, interrupt: &mut Interrupt<'_>) -> Result<Vec<usize>, Failure> {
+    let mut is_complete = vec![true; table.rows()];
+    for (_, column) in table.columns() {
+        interrupt.look()?;
+        for (row, is_complete) in is_complete.iter_mut().enumerate() {
+            *is_complete &= !column.is_missing(row);
+        }
+    }
+    Ok((0..table.rows()).filter(|row| is_complete[*row]).collect())
 }
 
 /// What is predicted, row by row.
@@ -230,12 +261,14 @@ pub(super) fn encode(
     inputs: &[Input],
     table: &Table,
     reference: &[usize],
+    interrupt: &mut Interrupt<'_>,
 ) -> Result<Encoded, Failure> {
     let width = inputs.iter().map(Input::width).sum();
     let mut features = vec![0.0_f32; table.rows() * width];
     let mut magnitudes = Vec::new();
     let mut place = 0;
     for input in inputs {
+        interrupt.look()?;
         match &input.encoding {
             Encoding::Number(scale) => {
                 let mut numbers = table.numbers(&input.column)?.to_vec();

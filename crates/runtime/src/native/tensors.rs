@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dataset::Interrupt;
 use engine::Model;
 use parameters::{Dtype, Durability, Reader, Schema, TensorSchema, Writer, header};
 use protocol::detail::TensorDetail;
@@ -20,7 +21,11 @@ pub(super) fn schema(model: &Model) -> Result<Schema, parameters::Error> {
 }
 
 /// Reads a file into a model and gives the file's description.
-pub(super) fn read(path: &Path, model: &mut Model) -> Result<Option<String>, Failure> {
+pub(super) fn read(
+    path: &Path,
+    model: &mut Model,
+    interrupt: &mut Interrupt<'_>,
+) -> Result<Option<String>, Failure> {
     let invalid = |error: parameters::Error| match &error {
         parameters::Error::Io { .. } => {
             Failure::new(Code::ParametersUnavailable, with_causes(&error))
@@ -38,6 +43,7 @@ pub(super) fn read(path: &Path, model: &mut Model) -> Result<Option<String>, Fai
         large_pages::prefer(values);
         let mut buffer = vec![0; CHUNK.min(values.len()) * 4];
         for (place, chunk) in values.chunks_mut(CHUNK).enumerate() {
+            interrupt.look()?;
             let bytes = &mut buffer[..chunk.len() * 4];
             reader.read_at(index, (place * CHUNK * 4) as u64, bytes).map_err(invalid)?;
             for (value, four) in chunk.iter_mut().zip(bytes.as_chunks::<4>().0) {
@@ -57,26 +63,31 @@ pub(super) fn write(
     model: &Model,
     description: Option<&str>,
     path: &Path,
-) -> Result<ExportSummary, parameters::Error> {
-    let schema = schema(model)?;
+    interrupt: &mut Interrupt<'_>,
+) -> Result<ExportSummary, Failure> {
+    let failed =
+        |error: parameters::Error| Failure::new(Code::PlanExportFailed, with_causes(&error));
+    let schema = schema(model).map_err(failed)?;
     let mut digester = Digester::new();
-    digester.update(&header::encode(&schema, description)?);
-    let mut writer = Writer::create(path, &schema, description)?;
+    let head = header::encode(&schema, description).map_err(|error| failed(error.into()))?;
+    digester.update(&head);
+    let mut writer = Writer::create(path, &schema, description).map_err(failed)?;
     let names: Vec<String> = writer.order().iter().map(|tensor| tensor.name.clone()).collect();
     let mut buffer = vec![0; CHUNK * 4];
     for name in names {
         let parameter = model.parameters().find(|parameter| parameter.name == name);
         for chunk in parameter.expect("the schema is the model's").values.chunks(CHUNK) {
+            interrupt.look()?;
             let bytes = &mut buffer[..chunk.len() * 4];
             for (four, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(chunk) {
                 *four = value.to_le_bytes();
             }
             digester.update(bytes);
-            writer.append(bytes)?;
+            writer.append(bytes).map_err(failed)?;
         }
     }
     // A file that a loss of power takes is made again: whoever wrote its digest down will miss it.
-    let size = writer.finish(Durability::Renamed)?;
+    let size = writer.finish(Durability::Renamed).map_err(failed)?;
     Ok(ExportSummary { digest: digester.finish(), size })
 }
 

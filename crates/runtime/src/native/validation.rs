@@ -1,5 +1,6 @@
 //! Metrics over the whole validation subset.
 
+use dataset::Interrupt;
 use engine::{Loss, Model};
 use protocol::{MetricsReport, Warning};
 use training_plan::Plan;
@@ -11,6 +12,7 @@ use training_plan::plan::Task;
 
 use super::preparation::Prepared;
 use super::training::BatchBuffer;
+use crate::monitor::interruptibly;
 use crate::{Failure, Measurement, Monitor, Stage, Validated, ValidationOutcome};
 
 /// One validation of one model.
@@ -45,16 +47,16 @@ impl Pass<'_> {
             .map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
         let mut rated = Rated::new(self.plan.data().task(), self.plan.data().outputs());
         let mut batch = BatchBuffer::default();
-        let batches = rows.chunks(size.min(rows.len()).min(MOST_ROWS));
+        let batches = rows.chunks(size.min(rows.len()).min(most_rows(self.model)));
         let count = batches.len() as u64;
         for part in batches {
-            if let Some(interruption) = monitor.interruption() {
-                return Err(Failure::new(interruption.code(), "ended while validating"));
-            }
+            interruptibly(monitor, "validating", |interrupt| Ok(interrupt.look()?))?;
             batch.fill(self.data, part);
             rated.add(self.model, self.loss, &batch);
         }
-        let mut outcome = rated.report(self.plan.metrics().names(), self.options());
+        let mut outcome = interruptibly(monitor, "computing metrics", |interrupt| {
+            rated.report(self.plan.metrics().names(), self.options(), interrupt)
+        })?;
         if self
             .arguments
             .metric
@@ -126,7 +128,16 @@ impl Rated {
     }
 
     /// Computes the metrics; one that cannot be is left out, with a warning.
-    pub(super) fn report(&self, metrics: &[Metric], chosen: Options) -> ValidationOutcome {
+    ///
+    /// # Errors
+    ///
+    /// Only where it is interrupted.
+    pub(super) fn report(
+        &self,
+        metrics: &[Metric],
+        chosen: Options,
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<ValidationOutcome, Failure> {
         let classes = match self.task {
             Task::Binary => Some(2),
             Task::Multiclass => Some(self.outputs),
@@ -141,6 +152,7 @@ impl Rated {
         let mut report =
             MetricsReport { validation_count: self.truth.len() as u64, ..MetricsReport::default() };
         for metric in metrics {
+            interrupt.look()?;
             let options = if *metric == chosen.metric { &asked } else { &usual };
             match evaluate(*metric, truth, predictions, options) {
                 Ok(evaluation) => {
@@ -154,6 +166,7 @@ impl Rated {
                 }
             }
         }
+        interrupt.look()?;
         let sums = match self.task {
             Task::Binary | Task::Multiclass => summarise(truth, predictions, &asked),
             Task::Regression => summarise_regression(truth, predictions),
@@ -161,9 +174,15 @@ impl Rated {
         report.sums = sums.ok().and_then(|sums| serde_json::to_value(sums).ok());
         outcome.warnings.dedup();
         outcome.report = Some(report);
-        outcome
+        Ok(outcome)
     }
 }
 
-/// The most rows that are predicted at once, whatever was asked for: it bounds the memory.
-pub(super) const MOST_ROWS: usize = 1 << 14;
+/// The most rows that are predicted at once, whatever was asked for: it bounds the memory, and the time in which an
+/// interruption is not seen.
+pub(super) fn most_rows(model: &Model) -> usize {
+    (MOST_PRODUCTS / model.size().max(1)).clamp(1, 1 << 14)
+}
+
+/// The most products of a row's values with parameters at once: some tenths of a second.
+const MOST_PRODUCTS: usize = 1 << 31;

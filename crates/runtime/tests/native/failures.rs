@@ -171,6 +171,22 @@ fn too_few_rows_are_told_without_their_number() {
 }
 
 #[test]
+fn the_minimum_counts_what_is_trained_on() {
+    let mut ward = ward();
+    ward.minimum_samples = 20;
+    let split = |ratio: f64| json!({ "test_ratio": ratio, "test_on_global_updates": true });
+    let (_, summary) = ward.opened(&split(0.3)).expect("21 of 30 rows are left");
+    assert_eq!((summary.train, summary.validation), (21, 9));
+    assert_eq!(code(&ward, &split(0.4)), Code::DataTooFewSamples);
+    assert_eq!(code(&ward, &split(1.0)), Code::DataNoTrainingSamples);
+    ward.mode = Mode::Validate;
+    let (_, summary) = ward.opened(&split(0.4)).expect("nothing is trained on");
+    assert_eq!((summary.train, summary.validation), (18, 12));
+    ward.minimum_samples = 31;
+    assert_eq!(code(&ward, &split(0.4)), Code::DataTooFewSamples);
+}
+
+#[test]
 fn nothing_left_to_train_on_is_its_own_code() {
     let mut ward = ward();
     let all = json!({ "test_ratio": 1, "test_on_global_updates": true });
@@ -238,7 +254,8 @@ fn an_update_that_cannot_be_written_fails_to_export() {
     let ward = ward();
     let (mut instance, _) = ward.opened(&json!({})).expect("the data is right");
     let path = ward.folder.path().join("no such folder").join("update.safetensors");
-    let error = instance.export(&path).expect_err("the folder is not there");
+    let error =
+        instance.export(&path, &mut Recorder::default()).expect_err("the folder is not there");
     assert_eq!(error.code, Code::PlanExportFailed);
 }
 

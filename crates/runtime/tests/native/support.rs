@@ -133,8 +133,8 @@ impl Ward {
         let mut instance = self.instance()?;
         let arguments = TrainingArguments::parse(arguments).expect("the arguments are right");
         instance.initialise(&Map::new(), &arguments)?;
-        instance.load(&self.parameters)?;
-        let summary = instance.open_data(&self.grant())?;
+        instance.load(&self.parameters, &mut Recorder::default())?;
+        let summary = instance.open_data(&self.grant(), &mut Recorder::default())?;
         Ok((instance, summary))
     }
 
@@ -152,7 +152,7 @@ impl Ward {
         let before = instance.validate(Validated::Global, &mut recorder)?.report;
         let training = instance.train(&mut recorder)?;
         let path = self.folder.path().join("update.safetensors");
-        let export = instance.export(&path)?;
+        let export = instance.export(&path, &mut recorder)?;
         let parameters = std::fs::read(&path).expect("the update was written");
         assert_eq!(export.digest, protocol::Digest::of(&parameters));
         assert_eq!(export.size, parameters.len() as u64);

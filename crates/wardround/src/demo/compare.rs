@@ -126,15 +126,11 @@ impl Trainer<'_> {
         let arguments = TrainingArguments::parse(&arguments).expect("were found correct when read");
         let mut instance = NativeRuntime.instantiate(self.definition.bundle(), assignment)?;
         instance.initialise(&Map::new(), &arguments)?;
-        instance.load(from)?;
-        instance.open_data(&DataGrant {
-            path,
-            registration,
-            excluded_rows: &[],
-            minimum_samples: 1,
-        })?;
+        instance.load(from, &mut Silent)?;
+        let grant = DataGrant { path, registration, excluded_rows: &[], minimum_samples: 1 };
+        instance.open_data(&grant, &mut Silent)?;
         instance.train(&mut Silent)?;
-        instance.export(to)?;
+        instance.export(to, &mut Silent)?;
         Ok(())
     }
 }

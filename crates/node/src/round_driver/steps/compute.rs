@@ -102,7 +102,8 @@ impl Thread {
     fn load(&mut self) -> Result<Outcome, Fault> {
         let parameters = self.bench.parameters.as_ref().ok_or_else(|| missing("the parameters"))?;
         let path = parameters.path.clone();
-        self.session()?.instance.load(&path)?;
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        self.session()?.instance.load(&path, &mut monitor)?;
         Ok(Outcome::ParametersLoaded)
     }
 
@@ -112,6 +113,7 @@ impl Thread {
             let text = format!("data loading plan {expected:?} is expected, the dataset has none");
             return Err(Fault::new(Code::DataInvalid, text));
         }
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
         let Session { instance, dataset } = self.session()?;
         let grant = DataGrant {
             path: &dataset.path,
@@ -119,7 +121,7 @@ impl Thread {
             excluded_rows: &[],
             minimum_samples,
         };
-        let summary = instance.open_data(&grant)?;
+        let summary = instance.open_data(&grant, &mut monitor)?;
         self.work.findings.sample_count = summary.train;
         self.warn(&summary.warnings);
         Ok(Outcome::DataOpened {
@@ -179,7 +181,8 @@ impl Thread {
             |error: &dyn std::error::Error| Fault::new(Code::PlanExportFailed, chain(error));
         std::fs::create_dir_all(&scratch).map_err(|error| failed(&error))?;
         let path = scratch.join("update.safetensors");
-        let summary = self.session()?.instance.export(&path)?;
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let summary = self.session()?.instance.export(&path, &mut monitor)?;
         // Read before the file moves into the store, where it could not be told from the received one.
         let declared = self.declaration()?;
         let store = self.work.site.carrier.store();
