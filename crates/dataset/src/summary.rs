@@ -17,14 +17,15 @@ pub struct Presentation {
     pub description: String,
 }
 
-/// Says what may be said: no path, no cell, no column that is withheld or identifies patients, and no row count
-/// below `minimum_rows`.
+/// Says what may be said: no path, no cell, no digest by which a guessed content could be confirmed, no column that
+/// is withheld or identifies patients, and below `minimum_rows` neither the row count nor how many cells are missing.
 pub fn summarize(
     registration: &Registration,
     presentation: Presentation,
     minimum_rows: u64,
 ) -> DatasetSummary {
     let Presentation { dataset_id, name, tags, description } = presentation;
+    let are_few = registration.rows < minimum_rows;
     let shown = registration.columns.iter().filter(|column| !registration.is_hidden(&column.name));
     DatasetSummary {
         dataset_id,
@@ -36,10 +37,9 @@ pub fn summarize(
             .map(|column| ColumnSummary {
                 name: column.name.clone(),
                 column_type: column.column_type,
-                missing: column.missing,
+                missing: (!are_few).then_some(column.missing),
             })
             .collect(),
-        row_count: (registration.rows >= minimum_rows).then_some(registration.rows),
-        digest: registration.digest,
+        row_count: (!are_few).then_some(registration.rows),
     }
 }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DatasetId, DatasetName, Digest};
+use crate::{DatasetId, DatasetName};
 
 /// A dataset as search replies show it.
+///
+/// Databases of earlier versions hold more fields, which are passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DatasetSummary {
     /// Its identifier at the node.
     pub dataset_id: DatasetId,
@@ -22,8 +23,6 @@ pub struct DatasetSummary {
     pub columns: Vec<ColumnSummary>,
     /// The number of rows, or nothing where the node does not show so small a number.
     pub row_count: Option<u64>,
-    /// The digest of the content as registered.
-    pub digest: Digest,
 }
 
 /// A column's name, type and how many of its cells are missing.
@@ -35,8 +34,9 @@ pub struct ColumnSummary {
     /// What its cells are.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
-    /// How many cells are missing.
-    pub missing: u64,
+    /// How many cells are missing, or nothing where the node does not show the number of rows.
+    #[serde(default)]
+    pub missing: Option<u64>,
 }
 
 /// What the cells of a column are.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{ColumnSummary, ColumnType, DatasetSummary, Digest, RuntimeKind};
+use protocol::{ColumnSummary, ColumnType, DatasetSummary, RuntimeKind};
 use training_plan::plan::{ColumnMagnitude, Site};
 use training_plan::{Bundle, Plan};
 
@@ -29,7 +29,7 @@ fn site(node: &str, columns: &[(&str, ColumnType)]) -> Site {
     let columns = columns.iter().map(|(name, column_type)| ColumnSummary {
         name: (*name).to_owned(),
         column_type: *column_type,
-        missing: 0,
+        missing: Some(0),
     });
     Site {
         node: node.parse().expect("is a name"),
@@ -41,7 +41,6 @@ fn site(node: &str, columns: &[(&str, ColumnType)]) -> Site {
             kind: "tabular".to_owned(),
             columns: columns.collect(),
             row_count: Some(100),
-            digest: Digest::of(b"content"),
         },
     }
 }
@@ -78,7 +77,7 @@ fn differences_are_listed_by_site() {
     assert_eq!(
         error.to_string(),
         "the selected datasets do not have the same features: north/ward lacks \"b\"; south/ward \
-         lacks \"c\";"
+         lacks \"c\""
     );
 }
 
@@ -139,8 +138,8 @@ fn unscaled_features_of_very_different_size_are_warned_of() {
 #[test]
 fn missing_values_that_would_end_a_round_are_warned_of() {
     let mut north = site("north", &[("a", Number), ("b", Number), ("y", Integer)]);
-    north.dataset.columns[0].missing = 3;
-    north.dataset.columns[1].missing = 4;
+    north.dataset.columns[0].missing = Some(3);
+    north.dataset.columns[1].missing = Some(4);
     let plan = binary("standardize = \"local\"");
     let findings = plan.findings(&[], &[north], &["a".to_owned()]);
     let messages: Vec<String> = findings.iter().map(ToString::to_string).collect();

@@ -22,7 +22,6 @@ async fn babble(address: Address, heard: mpsc::UnboundedSender<String>) {
             name: "records".to_owned(),
             tags: vec!["trial".to_owned()],
             kind: "tabular".to_owned(),
-            digest: protocol::Digest::of(b"north").to_string(),
             ..Default::default()
         }],
         ..Default::default()

@@ -82,11 +82,24 @@ fn a_summary_leaves_out_what_is_withheld_and_who_the_patients_are() {
     let summary = summarize(&registration, presentation(), 20);
     let columns: Vec<_> = summary.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(columns, ["age", "sex"]);
-    assert_eq!(summary.columns[0].missing, 10);
+    assert_eq!(summary.columns[0].missing, Some(10));
     assert_eq!(summary.row_count, Some(20));
-    assert_eq!(summarize(&registration, presentation(), 21).row_count, None);
     let json = serde_json::to_string(&summary).unwrap();
     assert!(!json.contains("pid") && !json.contains("Ann"), "{json}");
+    assert!(
+        !json.contains("sha256") && !json.contains(&registration.digest.hexadecimal()),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_summary_of_few_rows_tells_no_number_of_them() {
+    let registration = registered(format!("age,sex\n{}", "61,f\n,\n".repeat(10))).unwrap();
+    let summary = summarize(&registration, presentation(), 21);
+    assert_eq!(summary.row_count, None);
+    assert!(summary.columns.iter().all(|column| column.missing.is_none()));
+    let json = serde_json::to_string(&summary).unwrap();
+    assert!(!json.contains("10") && !json.contains("20"), "{json}");
 }
 
 #[test]

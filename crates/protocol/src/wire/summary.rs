@@ -23,7 +23,6 @@ impl TryFrom<v1::DatasetSummary> for DatasetSummary {
             kind: short("dataset.kind", wire.kind, 64)?,
             columns,
             row_count: wire.row_count,
-            digest: parse("dataset.digest", &wire.digest)?,
         })
     }
 }
@@ -38,7 +37,6 @@ impl From<DatasetSummary> for v1::DatasetSummary {
             kind: summary.kind,
             columns: summary.columns.into_iter().map(Into::into).collect(),
             row_count: summary.row_count,
-            digest: summary.digest.to_string(),
         }
     }
 }

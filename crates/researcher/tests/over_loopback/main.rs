@@ -70,7 +70,7 @@ fn site(node: &str, columns: &[(&str, &str)]) -> v1::SiteDataset {
     let columns = columns.iter().map(|(name, kind)| v1::Column {
         name: (*name).to_owned(),
         r#type: (*kind).to_owned(),
-        missing: 0,
+        missing: Some(0),
     });
     v1::SiteDataset {
         node_id: node.to_owned(),
@@ -83,7 +83,6 @@ fn site(node: &str, columns: &[(&str, &str)]) -> v1::SiteDataset {
             kind: "tabular".to_owned(),
             columns: columns.collect(),
             row_count: Some(120),
-            digest: Digest::of(node.as_bytes()).to_string(),
         }),
     }
 }

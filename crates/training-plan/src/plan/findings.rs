@@ -108,14 +108,16 @@ impl Plan {
         for site in sites {
             for column in &site.dataset.columns {
                 let used = columns.contains(&column.name) || column.name == self.data.target();
-                if used && column.missing > 0 {
+                // A site that hides its count is told at its round.
+                let missing = column.missing.unwrap_or(0);
+                if used && missing > 0 {
                     findings.push(Finding::MissingValues {
                         site: SiteName {
                             node: site.node.clone(),
                             dataset: site.dataset.name.clone(),
                         },
                         column: column.name.clone(),
-                        count: column.missing,
+                        count: missing,
                     });
                 }
             }

@@ -1,7 +1,6 @@
 //! Resolving a plan's features against the schemas of the selected datasets.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use protocol::{ColumnType, DatasetName, DatasetSummary, NodeId};
 
@@ -70,7 +69,7 @@ pub enum ResolveError {
         needed: &'static str,
     },
     /// The datasets do not have the same features.
-    #[error("the selected datasets do not have the same features:{}", describe(.0))]
+    #[error("the selected datasets do not have the same features: {}", describe(.0))]
     Different(Vec<Lacking>),
     /// No feature is left.
     #[error("the selected datasets have no numeric column besides the target")]
@@ -189,11 +188,8 @@ fn type_error(site: &Site, column: &str, found: ColumnType, needed: &'static str
 }
 
 fn describe(lacking: &[Lacking]) -> String {
-    lacking.iter().fold(String::new(), |mut text, lack| {
-        write!(text, " {} lacks {};", lack.site, quoted(&lack.columns))
-            .expect("writing to a string cannot fail");
-        text
-    })
+    let sites = lacking.iter().map(|lack| format!("{} lacks {}", lack.site, quoted(&lack.columns)));
+    sites.collect::<Vec<_>>().join("; ")
 }
 
 fn quoted(names: &[String]) -> String {

@@ -33,6 +33,11 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
     }
 }
 
+/// How many cells are missing, in the words that stand for a row count that is not shown.
+fn missing(column: &protocol::ColumnSummary) -> String {
+    column.missing.map_or_else(|| "few".to_owned(), |missing| missing.to_string())
+}
+
 fn people(found: &[FoundDataset], columns: bool) -> String {
     if found.is_empty() {
         return "no dataset matches".to_owned();
@@ -56,7 +61,7 @@ fn people(found: &[FoundDataset], columns: bool) -> String {
             text.push_str(&format!("\n{}/{}\n", found.node, found.dataset.name));
             let rows = found.dataset.columns.iter().map(|column| {
                 let kind = column.column_type.as_str().to_owned();
-                [column.name.clone(), kind, column.missing.to_string()]
+                [column.name.clone(), kind, missing(column)]
             });
             text.push_str(&table(["column", "type", "missing"], rows.collect()));
         }
