@@ -13,7 +13,7 @@ pub(crate) async fn ask(site: &Site, asked: KnownPlan) -> Code {
         return Code::PlanUnsupportedRuntime;
     }
     if is_too_large(&asked.plan) {
-        return Code::PlanNotLoadable;
+        return Code::PolicyDenied;
     }
     let digest = asked.plan.digest;
     let known = site.database.read(move |transaction| plans::answer(transaction, &digest)).await;

@@ -184,7 +184,7 @@ pub fn find(transaction: &Transaction<'_>, digest: &str) -> Result<KnownPlan, Er
 /// The fewest digits that name a plan.
 const SHORTEST: usize = 6;
 /// Plans that may wait for the owner's decision.
-const MOST_PENDING: u32 = 1_000;
+pub(crate) const MOST_PENDING: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {

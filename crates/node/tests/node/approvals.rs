@@ -1,8 +1,9 @@
 //! The owner's word on plans: nothing runs without it.
 
-use node::registry::plans::Decision;
+use node::Notice;
+use node::registry::plans::{Decision, KnownPlan};
 use protocol::wire::v1;
-use protocol::{ArtifactReference, Code, Digest};
+use protocol::{ArtifactReference, Code, Detail, Digest};
 use v1::coordinator_message::Message as ToNode;
 use v1::node_message::Message as FromNode;
 
@@ -89,11 +90,56 @@ async fn a_plan_above_the_largest_is_neither_fetched_nor_listed() {
     let listed = scene.node.handle.administration().plan_list().await.unwrap();
     let large = vec![b' '; training_plan::bundle::LARGEST + 1];
     let large = scene.coordinator.publish(&large);
-    assert_eq!(ask(&mut scene.coordinator, &large).await, "plan.not_loadable");
+    assert_eq!(ask(&mut scene.coordinator, &large).await, "policy.denied");
     let mut request = scene.request();
     request.plan = large;
-    assert_eq!(scene.run(&request).await.code, Code::PlanUnavailable);
+    let reply = scene.run(&request).await;
+    assert_eq!(reply.code, Code::PolicyDenied);
+    let Some(Detail::Bound { bound, limit, requested }) = reply.detail else {
+        panic!("the bound is told")
+    };
+    assert_eq!((bound.as_str(), requested - limit), ("plan_bytes", 1.0));
     assert_eq!(scene.node.handle.administration().plan_list().await.unwrap(), listed);
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_too_many_plans_wait_a_further_one_is_denied_and_not_listed() {
+    let mut scene = Scene::set().await;
+    scene.node.stop().await;
+    let migrations = [store::journal::MIGRATIONS, node::registry::MIGRATIONS];
+    let database = store::Database::open(&scene.home.folder.database(), &migrations).unwrap();
+    let fill = |transaction: &store::Transaction<'_>| -> Result<(), node::registry::Error> {
+        for name in 0..1_000_u32 {
+            let plan = KnownPlan {
+                plan: ArtifactReference::new(Digest::of(&name.to_le_bytes()), 4),
+                runtime: protocol::RuntimeKind::Native,
+                decision: Decision::Pending,
+                researcher_id: None,
+                experiment_id: None,
+                experiment_name: String::new(),
+                seen_at: protocol::Timestamp::from_milliseconds(1),
+                decided_at: None,
+                note: String::new(),
+            };
+            node::registry::plans::keep(transaction, &plan)?;
+        }
+        Ok(())
+    };
+    database.write(fill).await.unwrap();
+    drop(database);
+    scene.node = scene.home.start();
+    scene.node.notice(|notice| *notice == Notice::Connected).await;
+    let other = std::fs::read_to_string(crate::site::example("logistic.toml")).unwrap();
+    let other = other.replace("breast-cancer-logistic", "another-name");
+    let other = Experiment::publish_plan(&scene.coordinator, &other);
+    let reply = scene.run(&other.request(scene.dataset_id)).await;
+    assert_eq!(reply.code, Code::PolicyDenied);
+    let bound =
+        Detail::Bound { bound: "pending_plans".to_owned(), limit: 1_000.0, requested: 1_001.0 };
+    assert_eq!(reply.detail, Some(bound));
+    let request = scene.request();
+    assert_eq!(scene.run(&request).await.code, Code::Ok, "an approved plan runs all the same");
     scene.node.stop().await;
 }
 

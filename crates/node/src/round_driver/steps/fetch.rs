@@ -24,8 +24,8 @@ pub(super) async fn plan(work: &mut Work, bench: &mut Bench) -> Result<Outcome, 
         return Err(Fault::new(Code::PlanUnsupportedRuntime, text));
     }
     if approval::is_too_large(&work.request.plan) {
-        let text = format!("the plan is declared with {} bytes", work.request.plan.size);
-        return Err(Fault::new(Code::PlanUnavailable, text));
+        // Not worth a transfer: the next phase, which judges bounds, refuses it by its declared size.
+        return Ok(Outcome::PlanFetched);
     }
     let fetched = fetch(work, Phase::Plan, &work.request.plan.clone()).await;
     bench.plan = Some(fetched.map_err(|error| {

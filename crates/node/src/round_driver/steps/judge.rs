@@ -10,7 +10,7 @@ use super::{Fault, Work};
 use crate::approval;
 use crate::carrier::blocking;
 use crate::egress::{self, Declaration};
-use crate::registry::plans::{Decision, KnownPlan};
+use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::{self, datasets};
 use crate::round_log::chain;
 
@@ -77,6 +77,12 @@ fn refuse_unavailable(request: &TrainRequest) -> Result<(), Fault> {
 /// Phase 4: the owner's word on the plan; a plan that is new is listed for a decision.
 pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
     let request = &work.request;
+    if approval::is_too_large(&request.plan) {
+        let text =
+            format!("plan {} is declared with {} bytes", request.plan.digest, request.plan.size);
+        let limit = training_plan::bundle::LARGEST as u64;
+        return Err(beyond("plan_bytes", limit, request.plan.size, text));
+    }
     let asked = KnownPlan {
         plan: request.plan.clone(),
         runtime: request.runtime,
@@ -92,10 +98,22 @@ pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
         Code::Ok => Ok(Outcome::PlanApproved),
         Code::NodeUnavailable => {
             let text = format!("plan {}: too many others wait for a decision", request.plan.digest);
-            Err(Fault::new(Code::PlanNotRegistered, text))
+            let limit = u64::from(plans::MOST_PENDING);
+            Err(beyond("pending_plans", limit, limit + 1, text))
         }
         code => Err(Fault::new(code, format!("plan {}: {code}", request.plan.digest))),
     }
+}
+
+/// A bound of the node is exceeded.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bounds and sizes are far below 2^53, or only shown"
+)]
+fn beyond(bound: &str, limit: u64, requested: u64, text: String) -> Fault {
+    let (limit, requested) = (limit as f64, requested as f64);
+    let detail = Detail::Bound { bound: bound.to_owned(), limit, requested };
+    Fault::new(Failure { code: Code::PolicyDenied, detail: Some(detail) }, text)
 }
 
 /// Phase 14: what may leave, the update from its file.
