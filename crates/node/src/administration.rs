@@ -295,6 +295,15 @@ impl Administration {
         self.ask(Request::RoundCancel { round }).await
     }
 
+    /// Forgets a round whose journal is damaged: it can neither end nor go on.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no round of this id, or it is not damaged.
+    pub async fn round_drop(&self, round: RoundId) -> Result<(), Error> {
+        self.ask(Request::RoundDrop { round }).await
+    }
+
     async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let value = match &self.way {
             Place::Here(office) => office.perform(request).await?,

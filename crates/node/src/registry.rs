@@ -45,6 +45,12 @@ pub enum Error {
         /// The id.
         round: String,
     },
+    /// A round whose journal can be taken up is not dropped.
+    #[error("round {round} is not damaged")]
+    RoundNotDamaged {
+        /// The id.
+        round: String,
+    },
     /// A row holds something that was never written there.
     #[error("the node's database holds {what} that cannot be read")]
     Damaged {

@@ -83,11 +83,14 @@ impl Office {
             }
             Request::PlanRegister { path } => answer(self.plan_register(&path).await?),
             Request::RoundList { limit } => {
-                answer(self.read(move |transaction| rounds::latest(transaction, limit)).await?)
+                let now = self.site.clock.now();
+                let latest = self.read(move |transaction| rounds::latest(transaction, limit, now));
+                answer(latest.await?)
             }
             Request::RoundShow { round } => answer(self.round_show(round).await?),
             Request::RoundLog { round } => answer(self.round_log(round).await?),
             Request::RoundCancel { round } => answer(self.round_cancel(round).await?),
+            Request::RoundDrop { round } => answer(self.round_drop(round).await?),
         }
     }
 
@@ -314,6 +317,14 @@ impl Office {
         self.write(move |transaction| cancel_in_journal(transaction, round, now)).await
     }
 
+    async fn round_drop(&self, round: RoundId) -> Result<(), Error> {
+        let now = self.site.clock.now();
+        self.write(move |transaction| rounds::drop_damaged(transaction, round, now)).await?;
+        let path = self.site.folder.round_log(round);
+        blocking(move || round_log::RoundLog::at(path).delete()).await;
+        Ok(())
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         self.site.announce_datasets().await.map_err(|error| refused(&error, None))
     }
@@ -407,9 +418,13 @@ fn refused_by_registry(error: &registry::Error) -> Error {
             "list them with `wardround node plan list`; six or more of a digest's digits name a plan",
         ),
         registry::Error::UnknownRound { .. } => Some("list them with `wardround node round list`"),
-        registry::Error::Damaged { .. }
-        | registry::Error::Journal(_)
-        | registry::Error::Database(_) => None,
+        registry::Error::RoundNotDamaged { .. } => {
+            Some("`wardround node round cancel` ends a round that is open")
+        }
+        registry::Error::Damaged { .. } | registry::Error::Journal(_) => Some(
+            "`wardround node round list` shows damaged rounds, `wardround node round drop` drops one",
+        ),
+        registry::Error::Database(_) => None,
     };
     refused(error, hint)
 }

@@ -90,6 +90,11 @@ pub enum Request {
         /// Its id.
         round: RoundId,
     },
+    /// Forget a round whose journal is damaged.
+    RoundDrop {
+        /// Its id.
+        round: RoundId,
+    },
 }
 
 /// A dataset to be registered.

@@ -3,7 +3,7 @@
 use protocol::{
     Code, DatasetId, ExperimentId, Mode, ResearcherId, RoundId, Timestamp, TrainReply, TrainRequest,
 };
-use round::{Event, Outcome};
+use round::{Event, Outcome, Round};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use store::journal::{self, Journal};
@@ -54,6 +54,8 @@ pub enum Stage {
     Delivered,
     /// The coordinator's round had ended before the reply came.
     Closed,
+    /// Its journal cannot be read any more; never written, found when the rounds are listed.
+    Damaged,
 }
 
 /// Writes the acceptance: the first record of the journal and the row.
@@ -168,6 +170,48 @@ pub fn open(transaction: &Transaction<'_>) -> Result<Vec<RoundId>, Error> {
         .collect()
 }
 
+/// Whether an open round's journal cannot be taken up, so that it neither ends nor goes on.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn is_damaged(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    if !open(transaction)?.contains(&id) {
+        return Ok(false);
+    }
+    match records(transaction, id) {
+        Ok(records) => Ok(Round::restore(records, now).is_err()),
+        Err(error @ Error::Database(_)) => Err(error),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Forgets a round whose journal is damaged, as if it had never been asked for.
+///
+/// # Errors
+///
+/// [`Error::UnknownRound`], or [`Error::RoundNotDamaged`] for one that is healthy or delivered.
+pub fn drop_damaged(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if is_damaged(transaction, id, now)? {
+        Journal::within(transaction).remove(&machine(id))?;
+        transaction.execute("DELETE FROM node_rounds WHERE round_id = ?1", [id.to_string()])?;
+        return Ok(());
+    }
+    let round = id.to_string();
+    Err(match by_id(transaction, id)? {
+        Some(_) => Error::RoundNotDamaged { round },
+        None => Error::UnknownRound { round },
+    })
+}
+
 /// Forgets the rounds that were delivered before an instant; gives their ids.
 ///
 /// # Errors
@@ -185,16 +229,27 @@ pub fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Result<Vec<Ro
     Ok(forgotten)
 }
 
-/// The latest rounds, the latest first.
+/// The latest rounds, the latest first; those whose journal is damaged say so.
 ///
 /// # Errors
 ///
 /// Where the database cannot be read.
-pub fn latest(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<RoundRow>, Error> {
+pub fn latest(
+    transaction: &Transaction<'_>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<RoundRow>, Error> {
     let mut select =
         transaction.prepare_cached("SELECT body FROM node_rounds ORDER BY number DESC LIMIT ?1")?;
     let rows = select.query_map([column(limit as u64)], |row| row.get::<_, String>(0))?;
-    rows.map(|row| from_json("a round", &row?)).collect()
+    let mut rows: Vec<RoundRow> =
+        rows.map(|row| from_json("a round", &row?)).collect::<Result<_, Error>>()?;
+    for row in rows.iter_mut().filter(|row| row.stage.is_open()) {
+        if is_damaged(transaction, row.round_id, now)? {
+            row.stage = Stage::Damaged;
+        }
+    }
+    Ok(rows)
 }
 
 /// The row of a round.
@@ -209,6 +264,16 @@ pub fn by_id(transaction: &Transaction<'_>, id: RoundId) -> Result<Option<RoundR
         })
         .optional()?;
     body.map(|body| from_json("a round", &body)).transpose()
+}
+
+impl Stage {
+    /// Whether the round waits for something.
+    const fn is_open(self) -> bool {
+        match self {
+            Self::Queued | Self::Running | Self::Exported | Self::Replied | Self::Damaged => true,
+            Self::Delivered | Self::Closed => false,
+        }
+    }
 }
 
 impl RoundRow {

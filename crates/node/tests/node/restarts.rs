@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use node::Notice;
+use node::registry::rounds::Stage;
 use protocol::{ArtifactReference, Code, Phase, TrainRequest};
 use serde_json::json;
 
@@ -50,6 +51,45 @@ async fn a_node_killed_in_any_phase_ends_the_round_with_the_same_bytes() {
         delivered(&node, &request).await;
         node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_round_is_shown_and_dropped_and_a_healthy_one_is_not() {
+    let mut scene = Scene::set().await;
+    scene.node.stop().await;
+    let (damaged, healthy) = (request(&scene), request(&scene));
+    killed_at(&mut scene, Phase::Upload, &damaged).await;
+    let migrations = [store::journal::MIGRATIONS, node::registry::MIGRATIONS];
+    let database = store::Database::open(&scene.home.folder.database(), &migrations).unwrap();
+    let damage = |transaction: &store::Transaction<'_>| -> Result<(), node::registry::Error> {
+        transaction.execute("UPDATE journal_events SET body = x'7b'", [])?;
+        Ok(())
+    };
+    database.write(damage).await.unwrap();
+    drop(database);
+
+    let mut node = scene.home.start();
+    node.notice(|notice| *notice == Notice::Connected).await;
+    scene.coordinator.acknowledge(false);
+    scene.coordinator.request(&healthy);
+    assert_eq!(scene.coordinator.reply_to(&healthy).await.code, Code::Ok, "others run");
+    let owner = node.handle.administration().clone();
+    let stages = |rows: Vec<node::registry::rounds::RoundRow>| -> Vec<_> {
+        rows.into_iter().map(|row| (row.round_id, row.stage)).collect()
+    };
+    let listed = stages(owner.round_list(10).await.unwrap());
+    let replied = (healthy.round_id, Stage::Replied);
+    assert_eq!(listed, [replied, (damaged.round_id, Stage::Damaged)]);
+    let error = owner.round_drop(healthy.round_id).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("round {} is not damaged", healthy.round_id));
+    assert!(error.hint().is_some());
+    let error = owner.round_cancel(damaged.round_id).await.unwrap_err();
+    assert!(error.hint().is_some_and(|hint| hint.contains("node round drop")), "{error}");
+    owner.round_drop(damaged.round_id).await.unwrap();
+    assert_eq!(stages(owner.round_list(10).await.unwrap()), [replied]);
+    let error = owner.round_drop(damaged.round_id).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("round {} is not known here", damaged.round_id));
+    node.stop().await;
 }
 
 async fn delivered(node: &Running, request: &TrainRequest) {

@@ -79,6 +79,7 @@ const COMMANDS: &[&str] = &[
     "node round log",
     "node round run",
     "node round cancel",
+    "node round drop",
     "experiment submit",
     "experiment watch",
     "experiment list",

@@ -91,6 +91,10 @@ fn a_request_runs_on_local_files_and_is_answered_once() {
     snapshot("node-round-log-json", &["round", "log", refused, "--json"]);
     snapshot("node-round-cancel-ended", &["round", "cancel", done]);
     snapshot("node-round-cancel-ended-json", &["round", "cancel", done, "--json"]);
+    snapshot("node-round-drop-healthy", &["round", "drop", done]);
+    let unknown = "01890000-0000-7000-8000-00000000000f";
+    snapshot("node-round-drop-unknown", &["round", "drop", unknown]);
+    snapshot("node-round-drop-unknown-json", &["round", "drop", unknown, "--json"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `wardround node round …`
 
 mod cancel;
+mod drop;
 mod list;
 mod log;
 mod run_request;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Run(run_request::Arguments),
     /// End a round; its reply says `cancelled`.
     Cancel(One),
+    /// Forget a round whose journal is damaged; a healthy one is refused.
+    Drop(One),
 }
 
 /// One round.
@@ -52,5 +55,6 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Log(one) => wait(log::run(one, printer)),
         Command::Run(arguments) => wait(run_request::run(arguments, printer)),
         Command::Cancel(one) => wait(cancel::run(one, printer)),
+        Command::Drop(one) => wait(drop::run(one, printer)),
     }
 }

@@ -37,5 +37,6 @@ pub(super) const fn stage(stage: Stage) -> &'static str {
         Stage::Replied => "reply not delivered",
         Stage::Delivered => "delivered",
         Stage::Closed => "came too late",
+        Stage::Damaged => "damaged",
     }
 }
