@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something that an operator, or a test, may wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Notice {
     /// The coordinator has welcomed the node.
     Connected,

@@ -111,7 +111,7 @@ fn a_cancellation_outlives_the_coordinator() {
     south.kill();
     south.start();
     south.daemon().await_event("end of the round", |event| {
-        event["event"] == "round_ended" && event["code"] == "cancelled"
+        event["event"] == "round-ended" && event["code"] == "cancelled"
     });
     let model = federation.submit(&ExperimentFile::default()).await_model();
     assert!(model.starts_with("sha256:"), "the next experiment runs");

@@ -14,12 +14,12 @@ fn a_cancelled_experiment_frees_the_nodes_while_they_train() {
     let endless = ExperimentFile { training: ENDLESS, ..ExperimentFile::default() };
     let experiment = federation.submit_approved(&endless);
     for hospital in &federation.hospitals {
-        hospital.daemon().await_named("round_started");
+        hospital.daemon().await_named("round-started");
     }
     federation.coordinator.document(&["experiment", "cancel", &experiment.id]);
     experiment.await_named("cancelled");
     for hospital in &federation.hospitals {
-        let ended = hospital.daemon().await_named("round_ended");
+        let ended = hospital.daemon().await_named("round-ended");
         assert_eq!(ended["code"], "cancelled", "{}", hospital.name());
     }
     let again = federation.coordinator.run(&["experiment", "resume", &experiment.id]);
@@ -39,10 +39,10 @@ fn an_owner_can_end_a_round_that_trains() {
     };
     let experiment = federation.submit_approved(&endless);
     for hospital in &federation.hospitals {
-        let started = hospital.daemon().await_named("round_started");
+        let started = hospital.daemon().await_named("round-started");
         let round = started["round_id"].as_str().expect("is a text");
         hospital.document(&["node", "round", "cancel", round]);
-        let ended = hospital.daemon().await_named("round_ended");
+        let ended = hospital.daemon().await_named("round-ended");
         assert_eq!(ended["code"], "cancelled", "{}", hospital.name());
     }
     let paused = experiment.await_named("paused");
@@ -89,14 +89,14 @@ fn a_node_that_trains_is_asked_to_end_and_does_so_soon() {
     let endless = ExperimentFile { training: ENDLESS, ..ExperimentFile::default() };
     let experiment = federation.submit_approved(&endless);
     let south = federation.hospital("south");
-    let started = south.daemon().await_named("round_started");
+    let started = south.daemon().await_named("round-started");
     south.terminate(BOUND);
     south.start();
-    let again = south.daemon().await_named("round_started");
+    let again = south.daemon().await_named("round-started");
     assert_eq!(again["round_id"], started["round_id"]);
     assert_eq!(again["attempt"], 2);
     federation.coordinator.document(&["experiment", "cancel", &experiment.id]);
-    let ended = federation.hospital("south").daemon().await_named("round_ended");
+    let ended = federation.hospital("south").daemon().await_named("round-ended");
     assert_eq!(ended["code"], "cancelled");
 }
 

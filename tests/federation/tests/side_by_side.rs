@@ -71,7 +71,7 @@ fn a_node_with_one_slot_serves_who_came_first_and_the_other_sees_that_it_queues(
     let started = federation.hospitals[1].daemon().events();
     let started: Vec<&Value> = started
         .iter()
-        .filter(|event| event["event"] == "round_started")
+        .filter(|event| event["event"] == "round-started")
         .map(|event| &event["round_id"])
         .collect();
     assert_eq!(started[..2], [&round_of(&first), &round_of(&second)]);

@@ -77,7 +77,7 @@ fn an_experiment_waits_for_an_owner_and_says_for_whom() {
     place.snapshot("node-plan-show-asked-json", &[&show[..], &["--json"]].concat());
     place.done(&["node", "plan", "approve", &digest, "--dir", "north"]);
     place.done(&["experiment", "watch", &id]);
-    federation.node.await_event(|event| event["event"] == "round_ended" && event["code"] == "ok");
+    federation.node.await_event(|event| event["event"] == "round-ended" && event["code"] == "ok");
     snapshot(&federation.place, "watch-approved", &["watch", &id]);
 }
 
