@@ -55,6 +55,11 @@ impl Printer {
         }
     }
 
+    /// Says on standard error what is going on, whoever reads standard output.
+    pub(crate) fn warn(self, line: &str) {
+        note(line);
+    }
+
     /// Says why the command failed.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {

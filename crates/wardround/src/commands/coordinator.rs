@@ -5,7 +5,11 @@ mod nodes;
 mod start;
 mod status;
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
+use coordinator::folder::{Stopped, Whereabouts};
+use researcher::Client;
 
 use super::connection::{Connection, wait};
 use crate::failure::Failure;
@@ -19,16 +23,62 @@ pub(crate) enum Command {
     /// Run the coordinator until it is told to end.
     Start(start::Arguments),
     /// Show how the coordinator is.
-    Status(Connection),
+    Status(Whom),
     /// List the nodes that have ever greeted it.
-    Nodes(Connection),
+    Nodes(Whom),
+}
+
+/// Which coordinator: one that is reached by its address, or the one of a folder on this machine.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Whom {
+    #[command(flatten)]
+    connection: Connection,
+    /// The coordinator of this folder, whether it runs or not, instead of one that is named by its address.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+/// A coordinator that was found.
+enum Found {
+    /// It answers.
+    Running(Box<Client>),
+    /// It does not run; its folder is held.
+    Stopped(PathBuf, Stopped),
+}
+
+impl Whom {
+    async fn find(mut self) -> Result<Found, Failure> {
+        if let Some(folder) = self.dir {
+            belongs_to_a_coordinator(&folder)?;
+            let found = coordinator::folder::find(&folder);
+            match found.map_err(|error| Failure::from_error(&error))? {
+                Whereabouts::Running(address) => {
+                    self.connection.coordinator = Some(address.to_string());
+                }
+                Whereabouts::Stopped(stopped) => return Ok(Found::Stopped(folder, stopped)),
+            }
+        }
+        Ok(Found::Running(Box::new(self.connection.open().await?)))
+    }
+}
+
+/// Refuses a folder that is no coordinator's.
+fn belongs_to_a_coordinator(folder: &Path) -> Result<(), Failure> {
+    if folder.join("coordinator.toml").exists() {
+        return Ok(());
+    }
+    let message =
+        format!("folder {} is no coordinator's: it has no coordinator.toml", folder.display());
+    Err(Failure::failed(message).hint(
+        "make it a coordinator's with `wardround coordinator init`, or name another with --dir",
+    ))
 }
 
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
     match command {
         Command::Init(folder) => init::run(folder, printer),
         Command::Start(arguments) => start::run(arguments, printer),
-        Command::Status(connection) => wait(status::run(connection, printer)),
-        Command::Nodes(connection) => wait(nodes::run(connection, printer)),
+        Command::Status(whom) => wait(status::run(whom, printer)),
+        Command::Nodes(whom) => wait(nodes::run(whom, printer)),
     }
 }

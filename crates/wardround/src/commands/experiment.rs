@@ -25,7 +25,7 @@ pub(crate) enum Command {
     #[command(after_help = "The plan and its files are looked for beside the experiment file.")]
     Submit(submit::Arguments),
     /// Follow an experiment until it ends; Ctrl-C detaches and cancels nothing.
-    Watch(One),
+    Watch(watch::Arguments),
     /// List the experiments.
     List(Connection),
     /// Show one experiment: its state, its sites, what it waits for.
@@ -55,7 +55,7 @@ pub(crate) struct One {
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
     match command {
         Command::Submit(arguments) => wait(submit::run(arguments, printer)),
-        Command::Watch(one) => watch::run(one, printer),
+        Command::Watch(arguments) => watch::run(arguments, printer),
         Command::List(connection) => wait(list::run(connection, printer)),
         Command::Show(one) => wait(show::run(one, printer)),
         Command::History(arguments) => wait(history::run(arguments, printer)),

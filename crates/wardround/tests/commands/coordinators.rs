@@ -45,6 +45,8 @@ fn daemons_say_when_they_are_ready_and_end_when_they_are_asked() {
     place.done(&[&init[..], &[&url]].concat());
     let mut node = Daemon::start(&place, &["node", "start", "--dir", "north"]);
     node.await_line(|line| line == "connected");
+    place.done(&["coordinator", "status", "--dir", "coordinator"]);
+    place.done(&["coordinator", "nodes", "--dir", "coordinator"]);
     for (name, daemon) in [("node", node), ("coordinator", coordinator)] {
         let mut ended = daemon.end(Signal::TERM);
         assert_eq!(ended.status, 0, "{}", ended.transcript());
@@ -52,6 +54,29 @@ fn daemons_say_when_they_are_ready_and_end_when_they_are_asked() {
         ended.errors.clear();
         place.compare(&format!("{name}-start"), &ended.transcript());
     }
+    place
+        .snapshot("coordinator-status-stopped", &["coordinator", "status", "--dir", "coordinator"]);
+    place.snapshot("coordinator-nodes-stopped", &["coordinator", "nodes", "--dir", "coordinator"]);
+    place.snapshot("coordinator-nodes-nowhere", &["coordinator", "nodes", "--dir", "nowhere"]);
+}
+
+#[test]
+fn whoever_watches_waits_for_a_coordinator_that_starts_later() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = free.local_addr().expect("is bound").to_string();
+    drop(free);
+    let mut place = Place::new();
+    place.coordinator = Some(format!("http://{address}"));
+    let id = "01890000-0000-7000-8000-00000000000e";
+    let watch = Daemon::start(&place, &["experiment", "watch", id]);
+    place.done(&["coordinator", "init", "--dir", "coordinator"]);
+    let start = ["coordinator", "start", "--dir", "coordinator", "--listen", &address];
+    let mut coordinator = Daemon::start(&place, &start);
+    coordinator.await_line(|line| line.starts_with("listening on"));
+    // The coordinator answers: it knows no such experiment.
+    let answer = watch.await_end();
+    assert_eq!(answer.status, 1, "{}", answer.transcript());
+    assert!(answer.errors.contains("code: experiment.unknown"), "{}", answer.transcript());
 }
 
 #[test]

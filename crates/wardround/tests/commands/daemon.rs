@@ -74,8 +74,14 @@ impl Daemon {
 
     /// Sends a signal and gives everything that the command said until it ended.
     #[track_caller]
-    pub(crate) fn end(mut self, signal: Signal) -> Answer {
+    pub(crate) fn end(self, signal: Signal) -> Answer {
         kill_process(self.pid(), signal).expect("the process has not been waited for");
+        self.await_end()
+    }
+
+    /// Waits until the command ends, and gives everything that it said.
+    #[track_caller]
+    pub(crate) fn await_end(mut self) -> Answer {
         // The stream of errors closes when the process has ended.
         let errors = self.errors.recv_timeout(PATIENCE).expect("the process ends in time");
         self.seen.extend(self.lines.try_iter());

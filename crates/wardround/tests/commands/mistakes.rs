@@ -30,6 +30,13 @@ fn a_coordinator_that_is_not_there_is_named() {
         let answer = place.snapshot(&format!("nobody-there-{name}"), words);
         assert_eq!(answer.status, 4);
     }
+    let watch = ["experiment", "watch", "01890000-0000-7000-8000-00000000000e", "--wait"];
+    let answer = place.snapshot("nobody-there-watch", &[&watch[..], &["0s"]].concat());
+    assert_eq!(answer.status, 4);
+    let since = std::time::Instant::now();
+    let answer = place.snapshot("nobody-there-watch-waiting", &[&watch[..], &["1s"]].concat());
+    assert_eq!(answer.status, 4);
+    assert!(since.elapsed() >= std::time::Duration::from_secs(1), "{:?}", since.elapsed());
     place.snapshot("nobody-there-json", &["experiment", "list", "--json"]);
 }
 

@@ -1,12 +1,21 @@
 //! `wardround coordinator nodes`.
 
-use crate::commands::connection::{Connection, failure};
+use researcher::overview::NodeOverview;
+
+use super::{Found, Whom};
+use crate::commands::connection::failure;
 use crate::failure::Failure;
 use crate::printer::{Printer, table};
 
-pub(super) async fn run(connection: Connection, printer: Printer) -> Result<(), Failure> {
-    let client = connection.open().await?;
-    let nodes = client.nodes().await.map_err(|error| failure(&error))?;
+pub(super) async fn run(whom: Whom, printer: Printer) -> Result<(), Failure> {
+    let nodes = match whom.find().await? {
+        Found::Running(client) => client.nodes().await.map_err(|error| failure(&error))?,
+        Found::Stopped(_, folder) => {
+            let nodes = folder.nodes().await.map_err(|error| Failure::from_error(&error))?;
+            let nodes = nodes.into_iter().map(NodeOverview::try_from);
+            nodes.collect::<Result<_, _>>().map_err(|error| Failure::from_error(&error))?
+        }
+    };
     printer.result(&nodes, |nodes| {
         if nodes.is_empty() {
             return "no node has connected yet".to_owned();

@@ -70,13 +70,7 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
 
 /// A folder's configuration with the environment's variables over it.
 fn configuration(folder: &Path) -> Result<Config, Failure> {
-    if !folder.join("coordinator.toml").exists() {
-        let message =
-            format!("folder {} is no coordinator's: it has no coordinator.toml", folder.display());
-        return Err(Failure::failed(message).hint(
-            "make it a coordinator's with `wardround coordinator init`, or name another with --dir",
-        ));
-    }
+    super::belongs_to_a_coordinator(folder)?;
     Config::load(folder, std::env::vars()).map_err(|error| Failure::from_error(&error))
 }
 

@@ -8,7 +8,7 @@ use training_plan::experiment::Selection;
 use training_plan::plan::ResolveError;
 
 use crate::commands::connection::{Connection, failure};
-use crate::failure::Failure;
+use crate::failure::{Failure, Status};
 use crate::printer::Printer;
 
 /// What is submitted.
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
-    let definition = Definition::read(&arguments.file).map_err(|error| failure(&error))?;
+    let definition = Definition::read(&arguments.file).map_err(|error| unread(&error))?;
     let client = arguments.connection.open().await?;
     let plan = definition.plan_reference();
     let selection = definition.experiment().selection.clone();
@@ -64,6 +64,15 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
         )
     });
     Ok(())
+}
+
+/// A file that is named and not there is a wrong usage, as for every command.
+fn unread(error: &researcher::Error) -> Failure {
+    let mut failure = failure(error);
+    if matches!(error, researcher::Error::File { .. }) {
+        failure.status = Status::Usage;
+    }
+    failure
 }
 
 /// Nothing that is connected matches what the experiment asks for.

@@ -1,18 +1,31 @@
 //! `wardround experiment watch ID`.
 
+use std::time::{Duration, Instant};
+
 use protocol::{Code, ExperimentId};
 use researcher::{Client, Occurrence};
 
 use super::One;
 use super::view::View;
-use crate::commands::connection::{failure, wait};
+use crate::commands::connection::{Connection, failure, wait};
 use crate::failure::{Failure, Status};
 use crate::printer::Printer;
 
-pub(super) fn run(one: One, printer: Printer) -> Result<(), Failure> {
+/// What is followed, and how patiently.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    one: One,
+    /// How long to wait for a coordinator that does not answer; 0s gives up at once.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    wait: Duration,
+}
+
+pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let Arguments { one, wait: patience } = arguments;
     let id = one.id;
     let outcome = wait(async move {
-        let client = one.connection.open().await?;
+        let client = connect(&one.connection, patience, printer).await?;
         follow(&client, id, printer).await
     });
     outcome.map_err(|failure| {
@@ -22,6 +35,35 @@ pub(super) fn run(one: One, printer: Printer) -> Result<(), Failure> {
         }
         failure
     })
+}
+
+/// Connects, and tries again for as long as the patience while nobody answers.
+async fn connect(
+    connection: &Connection,
+    patience: Duration,
+    printer: Printer,
+) -> Result<Client, Failure> {
+    let until = Instant::now() + patience;
+    let mut delay = FIRST_DELAY;
+    loop {
+        let failure = match connection.open().await {
+            Err(failure) if failure.status == Status::Unreachable => failure,
+            outcome => return outcome,
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(failure);
+        }
+        if delay == FIRST_DELAY {
+            printer.warn(&format!(
+                "{}; trying again for {}",
+                failure.message,
+                humantime::format_duration(Duration::from_secs(left.as_secs().max(1)))
+            ));
+        }
+        tokio::time::sleep(delay.min(left)).await;
+        delay = (2 * delay).min(LONGEST_DELAY);
+    }
 }
 
 /// Shows an experiment's events until it has ended; an experiment that ended badly is a failure.
@@ -50,3 +92,8 @@ pub(crate) async fn follow(
     view.finish();
     Ok(())
 }
+
+/// The pause before a coordinator that did not answer is first tried again; each further one is twice as long.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+/// The longest pause.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
