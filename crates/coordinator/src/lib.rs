@@ -18,6 +18,7 @@ mod history;
 mod listing;
 mod message;
 mod node_service;
+mod possession;
 mod record;
 mod registry;
 mod researcher_service;

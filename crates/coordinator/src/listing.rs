@@ -1,9 +1,7 @@
 //! Lists of experiments and nodes, read for callers.
 
 use protocol::wire::v1;
-use protocol::{
-    ArtifactReference, DatasetSummary, Digest, ExperimentId, NodeId, ResearcherId, RoundId,
-};
+use protocol::{ArtifactReference, DatasetSummary, ExperimentId, NodeId, ResearcherId, RoundId};
 use round::experiment::{Approval, Site};
 use store::Transaction;
 use store::rusqlite::{OptionalExtension, Row, params};
@@ -34,29 +32,6 @@ impl NodeRow {
             datasets: self.datasets.into_iter().map(Into::into).collect(),
         }
     }
-}
-
-/// Whether a file came out of another researcher's experiment: a site's update, or a model that rounds made.
-///
-/// An experiment's start is what its researcher brought, so that two may well begin with the same bytes.
-pub(crate) fn is_of_another(
-    transaction: &Transaction<'_>,
-    researcher: &ResearcherId,
-    digest: &Digest,
-) -> Result<bool, Error> {
-    let mut select = transaction.prepare_cached(
-        "WITH files AS (
-             SELECT experiment_id FROM replies WHERE update_digest = ?2 AND update_kept
-             UNION ALL
-             SELECT experiment_id FROM rounds WHERE model_digest = ?2 AND model_kept AND round > 0
-         )
-         SELECT EXISTS (SELECT 1 FROM files)
-            AND NOT EXISTS (SELECT 1 FROM files JOIN experiments USING (experiment_id)
-                            WHERE researcher_id = ?1)",
-    )?;
-    let found =
-        select.query_row(params![researcher.as_str(), digest.to_string()], |row| row.get(0));
-    Ok(found?)
 }
 
 /// Every node that was ever here, by name.

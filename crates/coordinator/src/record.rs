@@ -7,6 +7,7 @@ use store::journal::{self, Journal};
 use store::rusqlite::{OptionalExtension, params};
 use store::{Transaction, database};
 
+use crate::possession;
 use crate::submission::Submission;
 
 /// Why the coordinator's own storage failed.
@@ -277,7 +278,7 @@ fn write_reply(
 ) -> Result<(), Error> {
     let StoredReply { site, reply, late, loss } = stored;
     let update = reply.update.as_ref().map(|update| update.digest.to_string());
-    transaction
+    let written = transaction
         .prepare_cached(
             "INSERT INTO replies (round_id, experiment_id, round, node, dataset, at, late, loss,
              update_digest, update_kept, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -296,13 +297,10 @@ fn write_reply(
             update.is_some() && !late,
             to_json(reply)
         ])?;
-    if let Some(update) = &reply.update {
-        // From here on the reply's row says whether the file is wanted.
-        transaction
-            .prepare_cached("DELETE FROM uploads WHERE digest = ?1")?
-            .execute([update.digest.to_string()])?;
+    match &reply.update {
+        Some(update) if written > 0 => possession::settle(transaction, &site.node, &update.digest),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Where an execution belongs, as far as it was ever asked for.

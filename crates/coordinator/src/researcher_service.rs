@@ -15,6 +15,7 @@ use crate::director::SOFTWARE;
 use crate::door::{internal, malformed, status, status_with};
 use crate::listing;
 use crate::message::{Command, Message};
+use crate::possession;
 use crate::shared::Shared;
 use crate::submission::Submission;
 use crate::watching;
@@ -63,8 +64,8 @@ impl Researchers {
         self.shared.ask(message, answered).await.map_err(status)
     }
 
-    /// Refuses a submission whose files were not brought, have another length than it says, or came out of another
-    /// researcher's experiment: to name a file must not make it one's own.
+    /// Refuses a submission whose files its researcher neither brought nor owns, or that have another length than it
+    /// says: to name a file must not make it one's own.
     async fn check_files(
         &self,
         researcher: ResearcherId,
@@ -77,15 +78,16 @@ impl Researchers {
             }
         }
         let digests = references.map(|reference| reference.digest);
-        let is_of_another = self.read(move |transaction| {
+        let caller = Caller::Researcher(researcher);
+        let has_all = self.read(move |transaction| {
             for digest in &digests {
-                if listing::is_of_another(transaction, &researcher, digest)? {
-                    return Ok(true);
+                if !possession::has(transaction, &caller, digest)? {
+                    return Ok(false);
                 }
             }
-            Ok(false)
+            Ok(true)
         });
-        if is_of_another.await? { Err(status(Code::ArtifactUnknown)) } else { Ok(()) }
+        if has_all.await? { Ok(()) } else { Err(status(Code::ArtifactUnknown)) }
     }
 
     /// Whether the same submission is known already; another one under its id is refused.

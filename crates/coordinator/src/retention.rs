@@ -1,6 +1,7 @@
 //! Which files stay: plans always, the last models and the best, updates until their round is checkpointed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use protocol::{ArtifactReference, Digest, Timestamp};
@@ -9,6 +10,7 @@ use store::artifact::Error as ArtifactError;
 use store::rusqlite::params;
 
 use crate::history;
+use crate::possession;
 use crate::record::{Error, column, read, read_json};
 use crate::shared::Shared;
 use crate::submission::Submission;
@@ -31,21 +33,27 @@ pub(crate) fn release(
 }
 
 /// Deletes files that no row wants any more; a file that cannot be deleted now is found by the next sweep.
-pub(crate) async fn delete(shared: &Shared, digests: Vec<Digest>) {
+pub(crate) async fn delete(shared: &Arc<Shared>, digests: Vec<Digest>) {
     for digest in digests {
-        let wanted = shared.database.read(move |transaction| is_wanted(transaction, &digest)).await;
-        match wanted {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(%digest, %error, "it cannot be found out whether a file is wanted");
-                continue;
-            }
-        }
-        let artifacts = shared.artifacts.clone();
-        let deleted = tokio::task::spawn_blocking(move || artifacts.delete(&digest)).await;
-        if let Ok(Err(error)) = deleted {
-            tracing::warn!(%digest, %error, "a file is not deleted");
+        let shared = Arc::clone(shared);
+        let deleting = tokio::task::spawn_blocking(move || delete_one(&shared, digest));
+        // It cannot panic, and nobody cancels it.
+        drop(deleting.await);
+    }
+}
+
+fn delete_one(shared: &Shared, digest: Digest) {
+    // Nobody notes between the look and the deletion that he has brought the file again.
+    let _turn = shared.possession.lock().unwrap_or_else(PoisonError::into_inner);
+    match shared.database.read_blocking(move |transaction| is_wanted(transaction, &digest)) {
+        Ok(true) => {}
+        Ok(false) => match shared.artifacts.delete(&digest) {
+            // Somebody is bringing it just now; if he does not note it, the sweep finds it.
+            Ok(()) | Err(ArtifactError::Pinned { .. }) => {}
+            Err(error) => tracing::warn!(%digest, %error, "a file is not deleted"),
+        },
+        Err(error) => {
+            tracing::warn!(%digest, %error, "it cannot be found out whether a file is wanted");
         }
     }
 }
@@ -61,7 +69,7 @@ pub(crate) struct Orphans {
 
 impl Orphans {
     /// Looks at every file, deletes what has been an orphan for a day, and drops uploads that nobody continues.
-    pub(crate) async fn sweep(&mut self, shared: &Shared) -> Result<(), Error> {
+    pub(crate) async fn sweep(&mut self, shared: &Arc<Shared>) -> Result<(), Error> {
         let now = shared.clock.now();
         forget_uploads(shared, now).await?;
         let mut unwanted = Vec::new();
@@ -87,8 +95,7 @@ async fn forget_uploads(shared: &Shared, now: Timestamp) -> Result<(), Error> {
     shared
         .database
         .write(move |transaction| -> Result<(), Error> {
-            transaction.execute("DELETE FROM uploads WHERE at < ?1", [column(oldest)])?;
-            Ok(())
+            possession::forget(transaction, column(oldest))
         })
         .await
 }
@@ -102,19 +109,6 @@ async fn list(shared: &Shared) -> Vec<Digest> {
         artifacts.list().into_iter().map(|reference| reference.digest).collect()
     });
     listed.await.unwrap_or_default()
-}
-
-/// Notes that a file was brought, so that it is not an orphan before it is named by a row.
-pub(crate) fn note_upload(
-    transaction: &Transaction<'_>,
-    digest: &Digest,
-    at: i64,
-) -> Result<(), Error> {
-    transaction.execute(
-        "INSERT INTO uploads (digest, at) VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE SET at = excluded.at",
-        params![digest.to_string(), at],
-    )?;
-    Ok(())
 }
 
 /// Whether an error means that the disk is full.
@@ -167,7 +161,7 @@ fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Result<bool, Err
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM rounds WHERE model_digest = ?1 AND model_kept)
              OR EXISTS (SELECT 1 FROM replies WHERE update_digest = ?1 AND update_kept)
-             OR EXISTS (SELECT 1 FROM uploads WHERE digest = ?1)
+             OR EXISTS (SELECT 1 FROM brought WHERE digest = ?1)
              OR EXISTS (SELECT 1 FROM experiments WHERE plan_digest = ?1)",
         )?
         .query_row([digest.to_string()], |row| row.get(0))?;

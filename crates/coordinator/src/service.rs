@@ -105,6 +105,7 @@ impl Coordinator {
             clock,
             database,
             artifacts,
+            possession: Default::default(),
             board: Default::default(),
             registry: Default::default(),
             feeds: Default::default(),
@@ -207,7 +208,7 @@ fn publish_address(config: &Config, handle: &Handle) -> Result<(), Error> {
 }
 
 /// Now and then drops files that nobody wants.
-async fn sweep(shared: &Shared) {
+async fn sweep(shared: &Arc<Shared>) {
     let mut orphans = retention::Orphans::default();
     loop {
         if let Err(error) = orphans.sweep(shared).await {

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: Timestamp,
     pub(crate) database: Database,
     pub(crate) artifacts: ArtifactStore,
+    /// Held while it is noted who has brought a file, and while a file that nobody wants is deleted.
+    pub(crate) possession: Mutex<()>,
     pub(crate) board: Board,
     pub(crate) registry: Registry,
     pub(crate) feeds: Feeds,

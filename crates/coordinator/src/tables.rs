@@ -3,11 +3,33 @@
 use store::database::{Migration, Migrations};
 
 /// Everything the coordinator knows that is not an event of a machine.
-pub(crate) const MIGRATIONS: Migrations = Migrations {
-    component: "coordinator",
-    steps: &[Migration {
-        version: 1,
-        sql: "
+pub(crate) const MIGRATIONS: Migrations =
+    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION] };
+
+/// Who brought a file, in place of only that it was brought.
+///
+/// What the first schema knew has no owner: nobody may name it, and it stays for its day.
+const POSSESSION: Migration = Migration {
+    version: 2,
+    sql: "
+            CREATE TABLE brought (
+                owner TEXT NOT NULL,
+                digest TEXT NOT NULL,
+                size INTEGER NOT NULL,
+                times INTEGER NOT NULL,
+                at INTEGER NOT NULL,
+                PRIMARY KEY (owner, digest)
+            ) WITHOUT ROWID;
+            CREATE INDEX brought_by_digest ON brought (digest);
+            INSERT INTO brought (owner, digest, size, times, at)
+                SELECT '', digest, 0, 1, at FROM uploads;
+            DROP TABLE uploads;
+        ",
+};
+
+const FIRST: Migration = Migration {
+    version: 1,
+    sql: "
             CREATE TABLE nodes (
                 node TEXT PRIMARY KEY,
                 software TEXT NOT NULL,
@@ -86,5 +108,4 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
                 at INTEGER NOT NULL
             ) WITHOUT ROWID;
         ",
-    }],
 };

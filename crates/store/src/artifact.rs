@@ -170,11 +170,48 @@ impl ArtifactStore {
             self.make_durable(&digest, durability)?;
             return Ok(Begun::Complete);
         }
+        self.begin_whole(owner, reference).map(Begun::Partial)
+    }
+
+    /// Begins or continues a file of which `owner` must bring every byte, even where it is here:
+    /// so that who only knows its name neither learns that nor gets further.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArtifactStore::begin`].
+    pub fn begin_whole(
+        &self,
+        owner: &str,
+        reference: &ArtifactReference,
+    ) -> Result<Partial, Error> {
         let id = PartialId::new(owner, reference);
         let partial = Partial::open(&self.inner, id, true)?;
-        self.inner.make_room(reference.size)?;
-        self.inner.require_free(reference.size - partial.offset())?;
-        Ok(Begun::Partial(partial))
+        let room = self.inner.make_room(reference.size);
+        let free = || self.inner.require_free(reference.size - partial.offset());
+        match room.and_then(|()| free()) {
+            Ok(()) => Ok(partial),
+            // A name without a byte would count as an upload that was begun.
+            Err(error) if partial.offset() == 0 => {
+                partial.discard()?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the partial files that `owner` has begun and not ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Io`] for a folder that cannot be read.
+    pub fn partials_of(&self, owner: &str) -> Result<Vec<PartialId>, Error> {
+        let mut found = Vec::new();
+        for listed in fs::read_dir(self.inner.folder.join(PARTIAL)).map_err(Error::Io)? {
+            let name = listed.map_err(Error::Io)?.file_name();
+            let id = name.to_string_lossy().parse::<PartialId>().ok();
+            found.extend(id.filter(|id| id.belongs_to(owner)));
+        }
+        Ok(found)
     }
 
     /// Continues a partial file that was begun earlier, in this process or one before it.

@@ -401,6 +401,43 @@ fn a_file_that_the_disk_writes_while_it_arrives_is_the_same() {
 }
 
 #[test]
+fn who_must_bring_every_byte_gets_no_further_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let kept = reference(b"parameters");
+    store.ingest(&mut &b"parameters"[..], &kept, Durability::PowerLoss).unwrap();
+    assert!(store.partials_of("south").unwrap().is_empty());
+
+    let mut partial = store.begin_whole("south", &kept).unwrap();
+    assert_eq!(partial.offset(), 0);
+    partial.append(b"something.").unwrap();
+    assert_eq!(store.partials_of("south").unwrap(), [partial.id().clone()]);
+    assert!(store.partials_of("north").unwrap().is_empty());
+    let error = partial.commit(Durability::PowerLoss).unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
+    assert_eq!(read(&store, &kept), b"parameters");
+
+    // Another length than the file has is not told from the right one before the end.
+    let longer = ArtifactReference::new(kept.digest, 11);
+    drop(store.begin_whole("south", &longer).unwrap());
+
+    let mut partial = store.begin_whole("south", &kept).unwrap();
+    partial.append(b"parameters").unwrap();
+    partial.commit(Durability::PowerLoss).unwrap();
+    assert_eq!(read(&store, &kept), b"parameters");
+}
+
+#[test]
+fn an_upload_that_finds_no_room_leaves_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let huge = ArtifactReference::new(Digest::of(b"huge"), 8 << 50);
+    let error = store.begin_whole("south", &huge).unwrap_err();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    assert!(store.partials_of("south").unwrap().is_empty());
+}
+
+#[test]
 fn only_the_one_spelling_of_a_partial_files_name_parses() {
     let id = PartialId::new("north", &reference(b"parameters")).to_string();
     assert_eq!(id.parse::<PartialId>().unwrap().to_string(), id);

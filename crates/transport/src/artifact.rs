@@ -8,7 +8,8 @@
 //! | `PATCH /uploads/{id}`, `Upload-Offset` | appends; 204 when bytes are missing still, 200 when whole, checked and kept |
 //!
 //! Refusals: 400 malformed, 401 no caller, 403 not allowed, 404 not here, 409 another offset or in
-//! use, 413 too long, 416 no such range, 422 another digest, 507 full, 503 out of order.
+//! use, 413 too long, 416 no such range, 422 another digest, 429 too many uploads of the caller, 507 full,
+//! 503 out of order.
 
 pub mod client;
 pub mod destination;

@@ -127,6 +127,12 @@ async fn a_database_of_the_first_schema_is_taken_over() {
     let listed = researcher.calls.list_experiments(v1::ListExperimentsRequest {}).await.unwrap();
     let [summary] = listed.into_inner().experiments.try_into().expect("one experiment");
     researcher.watch_until(&summary.experiment_id, "round-finished").await;
+    // A file whose bringer the first schema did not know is nobody's; it stays for its day.
+    let database = Connection::open(folder.path().join("coordinator.sqlite")).unwrap();
+    let query = "SELECT count(*), group_concat(DISTINCT owner) FROM brought";
+    let brought: (u32, String) =
+        database.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(brought, (2, String::new()));
     let history = researcher.history(&summary.experiment_id).await;
     assert_eq!(history.rounds[1].sites.len(), 3);
     assert!(history.rounds[1].sites.iter().all(|site| site.used), "{history:#?}");

@@ -9,6 +9,7 @@ mod federation;
 mod files;
 mod hostile;
 mod limits;
+mod possession;
 mod restarts;
 mod strangers;
 mod support;

@@ -74,7 +74,11 @@ async fn a_greeting_that_breaks_a_rule_is_refused_in_words() {
 async fn a_file_that_does_not_fit_is_refused_and_stops_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let config = Config { largest_artifact_bytes: u64::MAX, ..test_config(folder.path()) };
+    let config = Config {
+        largest_artifact_bytes: u64::MAX,
+        waiting_bytes_per_caller: u64::MAX,
+        ..test_config(folder.path())
+    };
     let server = Server::start_with(config).await;
     let mut ada = Researcher::dial(&server.address(), scratch.path()).await;
     let first = ada.prepare(1).await;

@@ -343,11 +343,14 @@ fn given_up(digest: Digest, source: Broken) -> Error {
     }
 }
 
-/// Judges an answer that is no success: full, busy and out of order may pass, the rest will not.
+/// Judges an answer that is no success: busy, too many and out of order may pass, the rest will not.
 pub(super) async fn judge(digest: &Digest, response: Response<Incoming>) -> Failure {
     let may_pass = matches!(
         response.status(),
-        StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE
+        StatusCode::CONFLICT
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
     );
     let error = refused(digest, response).await;
     if may_pass {

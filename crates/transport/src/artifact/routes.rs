@@ -318,6 +318,7 @@ impl From<ShelfError> for Refusal {
             ShelfError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             ShelfError::DigestMismatch => StatusCode::UNPROCESSABLE_ENTITY,
             ShelfError::Busy => StatusCode::CONFLICT,
+            ShelfError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             ShelfError::Full => StatusCode::INSUFFICIENT_STORAGE,
             ShelfError::Unavailable(cause) => {
                 tracing::error!(%cause, "the artifacts cannot be used");

@@ -28,7 +28,8 @@ pub trait ArtifactShelf: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns [`ShelfError::Full`], [`ShelfError::TooLong`] or [`ShelfError::Busy`].
+    /// Returns [`ShelfError::Full`], [`ShelfError::TooLong`], [`ShelfError::TooMany`] or
+    /// [`ShelfError::Busy`].
     fn begin(&self, caller: &Caller, reference: &ArtifactReference) -> Result<Begun, ShelfError>;
 
     /// Takes up an upload that the caller began; held until dropped.
@@ -74,7 +75,8 @@ pub enum Access {
 /// What [`ArtifactShelf::begin`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The whole file is here already, as durable as an upload would have made it.
+    /// The whole file is here already, as durable as an upload would have made it, and the caller
+    /// may know that.
     Complete,
     /// Bytes are missing from `offset` on.
     Partial {
@@ -109,6 +111,9 @@ pub enum ShelfError {
     /// Somebody else is appending.
     #[error("the upload is in use")]
     Busy,
+    /// The caller has begun too many uploads, or brought too many bytes that nothing names yet.
+    #[error("the caller has reached its limit of uploads")]
+    TooMany,
     /// No room is left.
     #[error("the coordinator's disk is full")]
     Full,
