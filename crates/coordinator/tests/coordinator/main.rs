@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod aggregations;
+mod batches;
 mod databases;
 mod experiments;
 mod federation;
 mod files;
 mod hostile;
+mod late;
 mod limits;
 mod possession;
 mod restarts;

@@ -423,7 +423,7 @@ impl Script {
     }
 }
 
-fn scalar(request: &TrainRequest) -> Scalar {
+pub(crate) fn scalar(request: &TrainRequest) -> Scalar {
     Scalar {
         round_id: request.round_id,
         attempt: 1,
@@ -470,7 +470,7 @@ fn reply(script: &Script, request: &TrainRequest, code: Code) -> TrainReply {
     }
 }
 
-fn dataset(node: &str) -> v1::DatasetSummary {
+pub(crate) fn dataset(node: &str) -> v1::DatasetSummary {
     v1::DatasetSummary {
         dataset_id: DatasetId::from_uuid(Uuid::from_u128(9)).to_string(),
         name: "records".to_owned(),

@@ -7,6 +7,7 @@ mod approvals;
 mod coordinator;
 mod databases;
 mod failures;
+mod machine;
 mod restarts;
 mod rounds;
 mod site;
