@@ -4,7 +4,6 @@ mod description;
 mod fit;
 mod initial;
 mod instance;
-mod large_pages;
 mod predictor;
 mod preparation;
 mod tensors;

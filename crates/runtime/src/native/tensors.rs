@@ -8,7 +8,6 @@ use parameters::{Dtype, Durability, Reader, Schema, TensorSchema, Writer, header
 use protocol::detail::TensorDetail;
 use protocol::{Code, Detail, Digester};
 
-use super::large_pages;
 use crate::failure::with_causes;
 use crate::{ExportSummary, Failure};
 
@@ -40,7 +39,6 @@ pub(super) fn read(
     }
     for (index, tensor) in reader.schema().tensors().iter().enumerate() {
         let values = model.values_mut(&tensor.name).expect("the schemas are equal");
-        large_pages::prefer(values);
         let mut buffer = vec![0; CHUNK.min(values.len()) * 4];
         for (place, chunk) in values.chunks_mut(CHUNK).enumerate() {
             interrupt.look()?;
