@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use round::experiment::StateName;
 use serde::Deserialize;
+use store::configuration::{self, Configuration, Form};
 use store::{Durability, write_whole};
 
 /// All that a coordinator is told before it starts.
@@ -28,10 +29,6 @@ pub struct Config {
     pub open_experiments: usize,
     /// Most bytes of a plan or of initial parameters.
     pub largest_artifact_bytes: u64,
-    /// Most uploads that one caller has begun and not ended.
-    pub uploads_per_caller: usize,
-    /// Most bytes that one caller has brought, or begun to bring, and that nothing names yet.
-    pub waiting_bytes_per_caller: u64,
     /// Bytes of the disk that artifacts leave free for the journal.
     pub reserve_bytes: u64,
     /// Seconds to wait for enough nodes, where an experiment does not say.
@@ -51,36 +48,9 @@ pub struct Config {
 /// What is wrong with a coordinator's configuration or folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no configuration to read.
-    #[error("configuration {} cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// The file is not a configuration.
-    #[error("configuration {} is not valid: {message}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Which line breaks which rule.
-        message: String,
-    },
-    /// A value breaks a rule that the file's form cannot tell.
-    #[error("configuration key \"{key}\" {rule}")]
-    Rule {
-        /// The key.
-        key: &'static str,
-        /// The rule.
-        rule: &'static str,
-    },
-    /// An environment variable names no key.
-    #[error("environment variable {name} names no key of a coordinator's configuration")]
-    UnknownVariable {
-        /// The variable.
-        name: String,
-    },
+    /// The file or a variable is not a configuration.
+    #[error(transparent)]
+    Configuration(#[from] configuration::Error),
     /// The folder belongs to a coordinator already.
     #[error("folder {} belongs to a coordinator already", path.display())]
     Exists {
@@ -122,26 +92,18 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names the file and line, the key or the variable that breaks a rule.
+    /// Names the file and line, or the variable, the key and the rule that it breaks.
     pub fn load(
         folder: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
-        let invalid = |error: toml::de::Error| {
-            let message = error.to_string().trim_end().to_owned();
-            Error::Invalid { path: path.clone(), message }
-        };
-        // The file alone first, so that its errors name its lines.
-        toml::from_str::<Self>(&text).map_err(invalid)?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(invalid)?;
-        for (name, value) in variables {
-            override_key(&mut table, &name, &value)?;
+        let form = Form { role: "coordinator", prefix: VARIABLES, keys: TEMPLATE_KEYS };
+        let read = Configuration::read(&folder.join(FILE), form, variables)?;
+        let config = Self { folder: folder.to_owned(), ..read.parse_into()? };
+        match config.broken_rule() {
+            Some(key) => Err(read.broken(key, "must be at least 1").into()),
+            None => Ok(config),
         }
-        let config: Self = table.try_into().map_err(invalid)?;
-        Self { folder: folder.to_owned(), ..config }.checked()
     }
 
     /// Where the database is.
@@ -174,20 +136,16 @@ impl Config {
         Duration::from_secs(self.silence_seconds)
     }
 
-    fn checked(self) -> Result<Self, Error> {
+    /// The key whose value must not be 0 and is.
+    fn broken_rule(&self) -> Option<&'static str> {
         let rules = [
             ("connections", self.connections > 0),
             ("connections_per_address", self.connections_per_address > 0),
             ("open_experiments", self.open_experiments > 0),
             ("largest_artifact_bytes", self.largest_artifact_bytes > 0),
-            ("uploads_per_caller", self.uploads_per_caller > 0),
-            ("waiting_bytes_per_caller", self.waiting_bytes_per_caller > 0),
             ("silence_seconds", self.silence_seconds > 0),
         ];
-        match rules.into_iter().find(|(_, holds)| !holds) {
-            Some((key, _)) => Err(Error::Rule { key, rule: "is at least 1" }),
-            None => Ok(self),
-        }
+        rules.into_iter().find(|(_, holds)| !holds).map(|(key, _)| key)
     }
 }
 
@@ -200,8 +158,6 @@ impl Default for Config {
             connections_per_address: 256,
             open_experiments: 64,
             largest_artifact_bytes: 16 << 30,
-            uploads_per_caller: 64,
-            waiting_bytes_per_caller: 64 << 30,
             reserve_bytes: 64 << 20,
             selection_deadline_seconds: 600,
             retry_delay_milliseconds: 1000,
@@ -210,22 +166,6 @@ impl Default for Config {
             pause_at: None,
         }
     }
-}
-
-fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), Error> {
-    let Some(key) = name.strip_prefix(VARIABLES) else { return Ok(()) };
-    let key = key.to_lowercase();
-    let template: toml::Table =
-        TEMPLATE_KEYS.iter().map(|key| ((*key).to_owned(), 0.into())).collect();
-    if !template.contains_key(&key) {
-        return Err(Error::UnknownVariable { name: name.to_owned() });
-    }
-    let value = match value.parse::<i64>() {
-        Ok(number) => toml::Value::Integer(number),
-        Err(_) => toml::Value::String(value.to_owned()),
-    };
-    table.insert(key, value);
-    Ok(())
 }
 
 /// The configuration's file in its folder.
@@ -239,8 +179,6 @@ const TEMPLATE_KEYS: &[&str] = &[
     "connections_per_address",
     "open_experiments",
     "largest_artifact_bytes",
-    "uploads_per_caller",
-    "waiting_bytes_per_caller",
     "reserve_bytes",
     "selection_deadline_seconds",
     "retry_delay_milliseconds",
@@ -260,10 +198,6 @@ connections_per_address = 256
 open_experiments = 64
 # Most bytes of a plan or of initial parameters.
 largest_artifact_bytes = 17179869184
-# Most uploads that one caller has begun and not ended, and most bytes that it has brought or begun to bring and that
-# no experiment and no reply names yet. Both are forgotten after a day.
-uploads_per_caller = 64
-waiting_bytes_per_caller = 68719476736
 # Bytes of the disk that artifacts leave free, so that the journal can always be written.
 reserve_bytes = 67108864
 # Seconds to wait for enough nodes, where an experiment does not say.
@@ -310,9 +244,11 @@ mod tests {
         let number = load("", &[("WARDROUND_COORDINATOR_CONNECTIONS", "5")]).unwrap();
         assert_eq!(number.connections, 5);
         let unknown = load("", &[("WARDROUND_COORDINATOR_COLOUR", "red")]).unwrap_err();
-        assert!(matches!(unknown, Error::UnknownVariable { .. }));
+        assert!(unknown.to_string().contains("WARDROUND_COORDINATOR_COLOUR"), "{unknown}");
         let zero = load("", &[("WARDROUND_COORDINATOR_CONNECTIONS", "0")]).unwrap_err();
-        assert_eq!(zero.to_string(), "configuration key \"connections\" is at least 1");
+        let expected = "environment variable WARDROUND_COORDINATOR_CONNECTIONS: \
+            key \"connections\" must be at least 1";
+        assert_eq!(zero.to_string(), expected);
     }
 
     #[test]

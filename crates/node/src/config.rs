@@ -1,12 +1,12 @@
 //! A node's configuration: `node.toml`, with environment variables over it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::{NodeId, Phase};
 use serde::{Deserialize, Serialize};
+use store::configuration::{self, Configuration, Form};
 use store::{Durability, write_whole};
 use transport::Address;
 
@@ -61,36 +61,9 @@ pub struct Config {
 /// What is wrong with a node's configuration or folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no configuration to read.
-    #[error("configuration {} cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// The file is not a configuration.
-    #[error("configuration {} is not valid: {message}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Which line breaks which rule.
-        message: String,
-    },
-    /// A value breaks a rule that the file's form cannot tell.
-    #[error("configuration key \"{key}\" {rule}")]
-    Rule {
-        /// The key.
-        key: &'static str,
-        /// The rule.
-        rule: &'static str,
-    },
-    /// An environment variable names no key.
-    #[error("environment variable {name} names no key of a node's configuration")]
-    UnknownVariable {
-        /// The variable.
-        name: String,
-    },
+    /// The file or a variable is not a configuration.
+    #[error(transparent)]
+    Configuration(#[from] configuration::Error),
     /// The folder belongs to a node already.
     #[error("folder {} belongs to a node already", path.display())]
     Exists {
@@ -112,18 +85,18 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names the file and line, the key or the variable that breaks a rule.
+    /// Names the file and line, or the variable, the key and the rule that it breaks.
     pub fn load(
         folder: &Folder,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let path = folder.configuration();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
-        Self::parse(&text, variables).map_err(|error| match error {
-            Parsing::Document(error) => Error::Invalid { path, message: error.to_string() },
-            Parsing::Rule(error) => error,
-        })
+        let form = Form { role: "node", prefix: VARIABLE_PREFIX, keys: KEYS };
+        let read = Configuration::read(&folder.configuration(), form, variables)?;
+        let config: Self = read.parse_into()?;
+        match config.broken_rule() {
+            Some((key, rule)) => Err(read.broken(key, rule).into()),
+            None => Ok(config),
+        }
     }
 
     /// The text that `init` writes: every key with its default and what it means.
@@ -131,37 +104,13 @@ impl Config {
         TEMPLATE.replace("{name}", name.as_str()).replace("{coordinator}", &coordinator.to_string())
     }
 
-    fn parse(
-        text: &str,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Parsing> {
-        let mut table: toml::Table = toml::from_str(text)?;
-        let known: BTreeMap<&str, ()> = KEYS.iter().map(|key| (*key, ())).collect();
-        for (variable, value) in variables {
-            let Some(key) = variable.strip_prefix(VARIABLE_PREFIX) else { continue };
-            let key = key.to_ascii_lowercase();
-            if !known.contains_key(key.as_str()) {
-                return Err(Error::UnknownVariable { name: variable }.into());
-            }
-            table.insert(key, environment_value(&value));
-        }
-        if let Some(key) = table.keys().find(|key| !known.contains_key(key.as_str())) {
-            let message = format!("unknown key \"{key}\", expected one of {}", KEYS.join(", "));
-            return Err(Parsing::Document(<toml::de::Error as serde::de::Error>::custom(message)));
-        }
-        let config: Self = table.try_into()?;
-        config.check()?;
-        Ok(config)
-    }
-
-    fn check(&self) -> Result<(), Error> {
+    /// A value that breaks a rule which its type cannot tell: its key, and the rule.
+    fn broken_rule(&self) -> Option<(&'static str, &'static str)> {
         if !(1..=64).contains(&self.rounds_at_once) {
-            return Err(Error::Rule { key: "rounds_at_once", rule: "must be from 1 to 64" });
+            return Some(("rounds_at_once", "must be from 1 to 64"));
         }
-        if self.maximum_update_norm.is_some_and(|norm| !(norm.is_finite() && norm > 0.0)) {
-            return Err(Error::Rule { key: "maximum_update_norm", rule: "must be above 0" });
-        }
-        Ok(())
+        let has_norm = self.maximum_update_norm.is_none_or(|norm| norm.is_finite() && norm > 0.0);
+        (!has_norm).then_some(("maximum_update_norm", "must be above 0"))
     }
 
     /// How long replies are kept.
@@ -194,32 +143,6 @@ pub(crate) fn create_private(folder: &Folder) -> io::Result<()> {
         builder.create(path)?;
     }
     std::fs::set_permissions(folder.root(), std::fs::Permissions::from_mode(0o700))
-}
-
-/// Why a text and some variables are no configuration.
-enum Parsing {
-    Document(toml::de::Error),
-    Rule(Error),
-}
-
-impl From<toml::de::Error> for Parsing {
-    fn from(error: toml::de::Error) -> Self {
-        Self::Document(error)
-    }
-}
-
-impl From<Error> for Parsing {
-    fn from(error: Error) -> Self {
-        Self::Rule(error)
-    }
-}
-
-/// A variable's text as the TOML value it spells, else as a text.
-fn environment_value(text: &str) -> toml::Value {
-    let parsed: Option<toml::Table> = toml::from_str(&format!("value = {text}")).ok();
-    parsed
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
 mod address_text {
@@ -336,11 +259,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::new(home.path());
+        std::fs::write(folder.configuration(), text).unwrap();
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        Config::parse(text, variables).map_err(|error| match error {
-            Parsing::Document(error) => error.to_string(),
-            Parsing::Rule(error) => error.to_string(),
-        })
+        Config::load(&folder, variables).map_err(|error| error.to_string())
     }
 
     fn template() -> String {
@@ -367,6 +290,8 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         let error = parse(&format!("{}\nrounds = 2", template()), &[]).unwrap_err();
         assert!(error.contains("unknown key \"rounds\""), "{error}");
+        let error = parse(&template().replace("once = 1", "once = 65"), &[]).unwrap_err();
+        assert!(error.contains("line 11: key \"rounds_at_once\" must be from 1 to 64"), "{error}");
     }
 
     #[test]

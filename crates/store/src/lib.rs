@@ -1,5 +1,5 @@
 //! Durable mechanisms: a database with one writer, an append-only journal, content-addressed
-//! artifacts, a folder's lock, whole-file writes and the clock.
+//! artifacts, a folder's lock and configuration, whole-file writes and the clock.
 //!
 //! This crate must never know what is stored in it: no experiment, round, plan or dataset has a
 //! name here. A journal row is a machine's name and a body, an artifact is a digest and a size.
@@ -8,6 +8,7 @@
 
 pub mod artifact;
 pub mod clock;
+pub mod configuration;
 pub mod database;
 pub mod folder_lock;
 pub mod journal;
