@@ -13,6 +13,7 @@ pub(crate) mod process;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::commands::connection::wait;
 use crate::failure::Failure;
@@ -53,13 +54,30 @@ pub(crate) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure
         )),
     );
     let federation = federation::Federation::start(&folder, &shares, printer)?;
-    let outcome = wait(federation.run(&folder, arguments.rounds, printer));
-    drop(federation);
-    let (history, columns) = outcome?;
-    let comparison = compare::compare(&folder, &shares, &columns, arguments.seed, printer)?;
-    output::write(&folder, &history, &comparison)?;
-    announce(&folder, &comparison, printer);
-    Ok(())
+    // One wait for all of it, so that Ctrl-C ends it at every moment; what is dropped then ends its processes.
+    wait(async move {
+        let (history, columns) = federation.run(&folder, arguments.rounds, printer).await?;
+        let (place, seed) = (folder.clone(), arguments.seed);
+        let work = move || {
+            // Its processes take their time to end; where nobody waits for them, they end with this one.
+            drop(federation);
+            compare::compare(&place, &shares, &columns, seed, printer)
+        };
+        let comparison = aside(work).await?;
+        output::write(&folder, &history, &comparison)?;
+        announce(&folder, &comparison, printer);
+        Ok(())
+    })
+}
+
+/// Works on a thread of its own, which ends with the process when nobody waits for it any more.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    // Nobody waits any more only when the process ends.
+    std::thread::spawn(move || drop(sender.send(work())));
+    receiver.await.unwrap_or_else(|_| Err(Failure::failed("the comparison ended by a defect")))
 }
 
 fn announce(folder: &Path, comparison: &compare::Compared, printer: Printer) {

@@ -153,6 +153,15 @@ fn an_interrupt_ends_its_processes() {
 }
 
 #[test]
+fn an_interrupt_ends_the_comparison_at_once() {
+    let (mut demo, _) = running_until("60", "\"event\":\"completed\"");
+    let since = Instant::now();
+    signal(&demo.child, Signal::INT);
+    assert_eq!(demo.end().code(), Some(130));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+#[test]
 fn a_kill_ends_its_processes() {
     let (mut demo, children) = running();
     signal(&demo.child, Signal::KILL);
@@ -241,10 +250,17 @@ impl Drop for Running {
 
 /// Starts a demonstration and waits until its rounds run; gives it and its children.
 fn running() -> (Running, Vec<u32>) {
+    let (demo, children) = running_until("1000", "\"round-finished\"");
+    assert_eq!(children.len(), 4, "a coordinator and three nodes run");
+    (demo, children)
+}
+
+/// A demonstration of so many rounds that has printed such a line, and the processes that it has then.
+fn running_until(rounds: &str, line_has: &str) -> (Running, Vec<u32>) {
     let home = tempfile::tempdir().expect("a folder");
     let folder = home.path().join("kept");
     let mut command = command();
-    command.args(["demo", "--json", "--rounds", "1000", "--keep"]).arg(&folder);
+    command.args(["demo", "--json", "--rounds", rounds, "--keep"]).arg(&folder);
     let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
     let output = BufReader::new(child.stdout.take().expect("was piped"));
@@ -261,12 +277,11 @@ fn running() -> (Running, Vec<u32>) {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let line = receiver.recv_timeout(left).expect("the rounds run in time");
-        if line.contains("\"round-finished\"") {
+        if line.contains(line_has) {
             break;
         }
     }
     let children = children(demo.child.id());
-    assert_eq!(children.len(), 4, "a coordinator and three nodes run");
     (demo, children)
 }
 
