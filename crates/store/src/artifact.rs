@@ -82,6 +82,7 @@ pub struct Artifact {
 
 /// What [`ArtifactStore::begin`] finds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub enum Begun {
     /// The whole file is there already.
     Complete,
