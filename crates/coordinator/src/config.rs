@@ -29,6 +29,10 @@ pub struct Config {
     pub open_experiments: usize,
     /// Most bytes of a plan or of initial parameters.
     pub largest_artifact_bytes: u64,
+    /// Most uploads that one caller has begun and not ended.
+    pub uploads_per_caller: usize,
+    /// Most bytes that one caller has brought, or begun to bring, and that nothing names yet.
+    pub waiting_bytes_per_caller: u64,
     /// Bytes of the disk that artifacts leave free for the journal.
     pub reserve_bytes: u64,
     /// Seconds to wait for enough nodes, where an experiment does not say.
@@ -143,6 +147,8 @@ impl Config {
             ("connections_per_address", self.connections_per_address > 0),
             ("open_experiments", self.open_experiments > 0),
             ("largest_artifact_bytes", self.largest_artifact_bytes > 0),
+            ("uploads_per_caller", self.uploads_per_caller > 0),
+            ("waiting_bytes_per_caller", self.waiting_bytes_per_caller > 0),
             ("silence_seconds", self.silence_seconds > 0),
         ];
         rules.into_iter().find(|(_, holds)| !holds).map(|(key, _)| key)
@@ -158,6 +164,8 @@ impl Default for Config {
             connections_per_address: 256,
             open_experiments: 64,
             largest_artifact_bytes: 16 << 30,
+            uploads_per_caller: 64,
+            waiting_bytes_per_caller: 64 << 30,
             reserve_bytes: 64 << 20,
             selection_deadline_seconds: 600,
             retry_delay_milliseconds: 1000,
@@ -179,6 +187,8 @@ const TEMPLATE_KEYS: &[&str] = &[
     "connections_per_address",
     "open_experiments",
     "largest_artifact_bytes",
+    "uploads_per_caller",
+    "waiting_bytes_per_caller",
     "reserve_bytes",
     "selection_deadline_seconds",
     "retry_delay_milliseconds",
@@ -198,6 +208,10 @@ connections_per_address = 256
 open_experiments = 64
 # Most bytes of a plan or of initial parameters.
 largest_artifact_bytes = 17179869184
+# Most uploads that one caller has begun and not ended, and most bytes that it has brought or begun to bring and that
+# no experiment and no reply names yet. Both are forgotten after a day.
+uploads_per_caller = 64
+waiting_bytes_per_caller = 68719476736
 # Bytes of the disk that artifacts leave free, so that the journal can always be written.
 reserve_bytes = 67108864
 # Seconds to wait for enough nodes, where an experiment does not say.

@@ -37,7 +37,7 @@ fn refused(result: Result<(), client::Error>) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_digest_alone_neither_tells_of_a_file_nor_makes_it_ones_own() {
-    let mut world = Federation::start(Vec::new()).await;
+    let world = Federation::start(Vec::new()).await;
     let good = world.researcher.prepare(1).await;
     let brought = model().to_bytes(None).unwrap();
     let scratch = tempfile::tempdir().unwrap();
