@@ -4,6 +4,7 @@
 //! result comes back once the commit is on the disk. What waits together is committed together:
 //! many small writes cost one synchronisation. A closure that fails undoes its own writes only.
 
+mod checkpointer;
 pub mod migrations;
 mod queue;
 
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Params, Row};
 use tokio::sync::{mpsc, oneshot};
 
+use self::checkpointer::Checkpointer;
 pub use self::migrations::{Migration, Migrations};
 use self::queue::{Job, Service, Work};
 
@@ -127,9 +129,10 @@ impl Database {
             .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
         synchronise_entry(path).map_err(|_| Error::Closed)?;
         let reader = connect_to_read(path)?;
-        let (write, writer) = start("store-writer", connection, Service::Write)?;
+        let (checkpointer, copier) = Checkpointer::start(connect_to_read(path)?)?;
+        let (write, writer) = start("store-writer", connection, Service::Write(checkpointer))?;
         let (read, reader) = start("store-reader", reader, Service::Read)?;
-        let threads = vec![writer, reader];
+        let threads = vec![writer, reader, copier];
         let inner = Inner { path: path.to_owned(), write: Some(write), read: Some(read), threads };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -213,6 +216,42 @@ impl<'connection> Transaction<'connection> {
     pub(crate) fn on(connection: &'connection Connection) -> Self {
         Self { connection }
     }
+
+    /// Does `work`, and where it fails undoes its own writes only: the transaction goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `work`, or one of the database's own. After [`Error::DiskFull`] nothing is left of the
+    /// transaction, and the closure that holds it must fail too.
+    pub fn attempt<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        queue::within_savepoint(self.connection, work)
+    }
+
+    /// Executes one statement, which stays prepared, and returns how many rows it changed.
+    ///
+    /// # Errors
+    ///
+    /// Returns what SQLite says of the statement.
+    pub fn execute(&self, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(parameters)
+    }
+
+    /// Reads the one row of a statement, which stays prepared.
+    ///
+    /// # Errors
+    ///
+    /// Returns what SQLite says of the statement, or that there is no row.
+    pub fn query_row<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.connection.prepare_cached(sql)?.query_row(parameters, read)
+    }
 }
 
 impl Deref for Transaction<'_> {
@@ -259,6 +298,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         return Err(Error::Damaged { path: path.to_owned(), finding });
     }
     connection.execute_batch(SETTINGS).map_err(unopenable)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }
 
@@ -269,6 +309,7 @@ fn connect_to_read(path: &Path) -> Result<Connection, Error> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unopenable)?;
     connection.execute_batch(SETTINGS).map_err(unopenable)?;
     connection.execute_batch("PRAGMA query_only = ON").map_err(unopenable)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }
 
@@ -344,7 +385,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pieces of work that may wait; whoever brings more waits for a place.
 const QUEUE_LENGTH: usize = 1024;
 
+/// Statements that stay prepared: all that a component has, since preparing costs more than most of them.
+const PREPARED_STATEMENTS: usize = 128;
+
+/// The checkpointer keeps the log short; where it does not keep up, the writer helps at this many pages.
 const SETTINGS: &str = "
+    PRAGMA wal_autocheckpoint = 8000;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA trusted_schema = OFF;

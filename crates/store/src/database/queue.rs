@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpointer::Checkpointer;
 use super::{Error, Transaction};
 
 /// Which kind of thread it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Service {
-    /// Groups what waits into one transaction.
-    Write,
+    /// Groups what waits into one transaction, and has the log copied now and then.
+    Write(Checkpointer),
     /// Gives every job a snapshot of its own, or it would miss commits acknowledged before it.
     Read,
 }
@@ -45,10 +46,10 @@ pub(super) struct Work<W, T, E> {
 pub(super) fn serve(
     connection: &Connection,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
-    service: Service,
+    mut service: Service,
 ) {
     while let Some(first) = jobs.blocking_recv() {
-        run_group(connection, first, &mut jobs, service);
+        run_group(connection, first, &mut jobs, &mut service);
     }
 }
 
@@ -93,13 +94,13 @@ fn run_group(
     connection: &Connection,
     first: Box<dyn Job>,
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
-    service: Service,
+    service: &mut Service,
 ) {
     let (begin, limit) = match service {
-        Service::Write => ("BEGIN IMMEDIATE", GROUP_LIMIT),
+        Service::Write(_) => ("BEGIN IMMEDIATE", GROUP_LIMIT),
         Service::Read => ("BEGIN DEFERRED", 1),
     };
-    if let Err(error) = connection.execute_batch(begin) {
+    if let Err(error) = execute(connection, begin) {
         return first.refuse(not_committed(Arc::new(error)));
     }
     let mut answers = Vec::new();
@@ -114,13 +115,22 @@ fn run_group(
     for answer in answers {
         answer.tell(commit.clone());
     }
+    if let Service::Write(checkpointer) = service {
+        checkpointer.note_commit();
+    }
+}
+
+/// Executes a statement without result, which stays prepared.
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn end(connection: &Connection, keep: bool) -> Result<(), Arc<rusqlite::Error>> {
     if connection.is_autocommit() {
         return Err(Arc::new(full()));
     }
-    let ended = connection.execute_batch(if keep { "COMMIT" } else { "ROLLBACK" });
+    let ended = execute(connection, if keep { "COMMIT" } else { "ROLLBACK" });
     ended.map_err(|error| {
         // Whatever the failure, the next group begins from a clean connection.
         if !connection.is_autocommit() {
@@ -130,18 +140,22 @@ fn end(connection: &Connection, keep: bool) -> Result<(), Arc<rusqlite::Error>> 
     })
 }
 
-fn within_savepoint<W, T, E>(connection: &Connection, work: W) -> Result<T, E>
+/// Does work in a savepoint of its own.
+pub(super) fn within_savepoint<W, T, E>(connection: &Connection, work: W) -> Result<T, E>
 where
     E: From<Error>,
     W: FnOnce(&Transaction<'_>) -> Result<T, E>,
 {
-    connection.execute_batch("SAVEPOINT work").map_err(Error::from)?;
+    execute(connection, "SAVEPOINT work").map_err(Error::from)?;
     let transaction = Transaction::on(connection);
     // The closure's writes are undone after a panic, so nothing half-done stays visible.
     let result = catch_unwind(AssertUnwindSafe(|| work(&transaction)))
         .unwrap_or_else(|_| Err(Error::Panicked.into()));
-    let end = if result.is_ok() { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
-    match connection.execute_batch(end) {
+    let ended = match &result {
+        Ok(_) => execute(connection, "RELEASE work"),
+        Err(_) => connection.execute_batch("ROLLBACK TO work; RELEASE work"),
+    };
+    match ended {
         Err(error) if result.is_ok() => Err(Error::from(error).into()),
         _ => result,
     }
