@@ -112,7 +112,6 @@ codes! {
     ApprovalRefused, "approval.refused", Today, CannotHelp, "The training plan was refused where it was needed.";
     RoundTooFewUpdates, "round.too_few_updates", Today, MayHelp, "Too few nodes finished the round, in every attempt.";
     AggregationNoSamples, "aggregation.no_samples", Today, CannotHelp, "No update of the round counts a sample, so there is no mean.";
-    AggregationInvalid, "aggregation.invalid", Today, CannotHelp, "The updates of the round cannot be aggregated.";
     StorageFull, "storage.full", Today, MayHelp, "The coordinator has no disk space left.";
     ExperimentUnknown, "experiment.unknown", Today, CannotHelp, "The coordinator has no experiment with this identifier.";
     ExperimentState, "experiment.state", Today, CannotHelp, "The experiment is in a state in which this cannot be done.";

@@ -81,6 +81,10 @@ impl Aggregating {
             AggregationFault::Round(Code::StorageFull) => {
                 course.pause(PauseReason::StorageFull, Resumption::aggregate(self.collection))
             }
+            AggregationFault::Round(Code::CoordinatorInternal) => {
+                let resumption = Resumption::aggregate(self.collection);
+                course.pause(PauseReason::CoordinatorDefect, resumption)
+            }
             AggregationFault::Round(code) => course.fail(code),
         }
     }

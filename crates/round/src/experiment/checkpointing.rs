@@ -41,7 +41,8 @@ impl Checkpointing {
         match event {
             Event::Checkpointed { ticket } if ticket == self.ticket => self.advance(course, now),
             Event::CheckpointFailed { ticket, code } if ticket == self.ticket => match code {
-                Code::StorageFull => self.suspend(course),
+                Code::StorageFull => self.suspend(course, PauseReason::StorageFull),
+                Code::CoordinatorInternal => self.suspend(course, PauseReason::CoordinatorDefect),
                 code => course.fail(code),
             },
             Event::ReplyReceived { round_id, .. } => {
@@ -59,7 +60,7 @@ impl Checkpointing {
             }
             Event::Restarted => Self::enter(course, self.round, self.model, self.used),
             Event::CancelRequested => course.cancel(Cancelled::default()),
-            Event::StorageFilled => self.suspend(course),
+            Event::StorageFilled => self.suspend(course, PauseReason::StorageFull),
             Event::DeadlinePassed { .. }
             | Event::Aggregated { .. }
             | Event::AggregationFailed { .. }
@@ -84,9 +85,9 @@ impl Checkpointing {
         Completed::enter(course)
     }
 
-    fn suspend(self, course: &Course) -> Transition {
+    fn suspend(self, course: &Course, reason: PauseReason) -> Transition {
         let Self { round, model, used, .. } = self;
-        course.pause(PauseReason::StorageFull, Resumption::Checkpoint { round, model, used })
+        course.pause(reason, Resumption::Checkpoint { round, model, used })
     }
 
     fn verdict(&self, round_id: RoundId) -> Verdict {

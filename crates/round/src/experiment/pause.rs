@@ -41,6 +41,8 @@ pub enum PauseReason {
     },
     /// The disk has no space left.
     StorageFull,
+    /// The coordinator met a defect of its own in closing a round; nothing that the sites did is lost.
+    CoordinatorDefect,
 }
 
 impl PauseReason {
@@ -52,6 +54,7 @@ impl PauseReason {
             Self::PlanRefused { .. } => Code::ApprovalRefused,
             Self::TooFewUpdates { .. } => Code::RoundTooFewUpdates,
             Self::StorageFull => Code::StorageFull,
+            Self::CoordinatorDefect => Code::CoordinatorInternal,
         }
     }
 }
@@ -75,6 +78,9 @@ impl fmt::Display for PauseReason {
                 })
             }
             Self::StorageFull => formatter.write_str("the coordinator's disk has no space left"),
+            Self::CoordinatorDefect => {
+                formatter.write_str("the coordinator met a defect of its own; its log tells more")
+            }
         }
     }
 }
