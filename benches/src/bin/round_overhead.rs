@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use benches::federation::{Federation, Line, Study};
 use benches::machine;
+use benches::memory;
 use benches::model::{experiment, small_plan, table};
 use benches::spread::Spread;
 use store::Database;
@@ -36,7 +37,9 @@ fn main() -> anyhow::Result<()> {
     let federation = Federation::start(2, &table(16))?;
     let tracers = if counts { trace(&federation)? } else { Vec::new() };
     let before = replay(federation.folder(), rounds)?;
+    let processor = processor_times(&federation);
     let measured = measure(&federation, rounds)?;
+    let spent = processor_times(&federation).into_iter().zip(processor);
     let after = replay(federation.folder(), rounds)?;
     for (name, tracer) in tracers {
         println!("{name}, {rounds} rounds:\n{}", tracer.finish()?);
@@ -45,10 +48,20 @@ fn main() -> anyhow::Result<()> {
     println!("overhead of a round, as the researcher hears it: {}", Spread::new(measured.heard));
     println!("overhead of a round, by the journal's instants: {}", Spread::new(measured.journaled));
     println!("longest training of a round: {}", Spread::new(measured.training));
+    for ((name, after), (_, before)) in spent {
+        let time = (after - before).as_secs_f64() * 1e3 / f64::from(rounds);
+        println!("processor time a round, {name}: {time:.1} ms");
+    }
     println!("floor, its commits and synchronisations alone: {floor}");
     println!("target: median <= floor + 5 ms = {:.1} ms", floor.median() * 1e3 + 5.0);
     println!("load average at the end: {}", machine::load());
     Ok(())
+}
+
+/// What each daemon has used so far, all threads.
+fn processor_times(federation: &Federation) -> Vec<(String, Duration)> {
+    let daemons = std::iter::once(&federation.coordinator).chain(&federation.nodes);
+    daemons.map(|one| (one.name().to_owned(), memory::processor_time(one.id()))).collect()
 }
 
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use protocol::{ArtifactReference, Digest, ExperimentId, Mode, NodeId, RoundId};
+use protocol::{ArtifactReference, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp};
 use round::Experiment;
-use round::experiment::Site;
+use round::experiment::{Site, Ticket};
 
 use crate::submission::Submission;
 
@@ -14,8 +14,18 @@ use crate::submission::Submission;
 pub(crate) struct Live {
     pub(crate) submission: Arc<Submission>,
     pub(crate) experiment: Experiment,
-    /// How far the open executions are, as their nodes say.
-    pub(crate) stages: BTreeMap<RoundId, Stage>,
+    /// What their nodes say of the open executions.
+    pub(crate) executions: BTreeMap<RoundId, Told>,
+}
+
+/// What a node has said of an open execution.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) stage: Option<Stage>,
+    /// How often the stage has changed.
+    changes: u32,
+    /// The last training loss.
+    pub(crate) loss: Option<f64>,
 }
 
 /// How far an execution is at its node.
@@ -58,15 +68,59 @@ impl Board {
     pub(crate) fn set_experiment(&self, experiment: Experiment) {
         if let Some(live) = self.write().get_mut(&experiment.id()) {
             let open: Vec<RoundId> = experiment.open_executions().into_values().collect();
-            live.stages.retain(|round_id, _| open.contains(round_id));
+            live.executions.retain(|round_id, _| open.contains(round_id));
             live.experiment = experiment;
         }
     }
 
-    pub(crate) fn set_stage(&self, id: ExperimentId, round_id: RoundId, stage: Stage) {
-        if let Some(live) = self.write().get_mut(&id) {
-            live.stages.insert(round_id, stage);
-        }
+    /// Notes how far an execution is; says whether that is news. A node that goes back and forth is heard so often
+    /// only.
+    pub(crate) fn set_stage(&self, id: ExperimentId, round_id: RoundId, stage: Stage) -> bool {
+        self.tell(id, round_id, |told| {
+            let is_news = told.stage != Some(stage) && told.changes < MOST_STAGES;
+            if is_news {
+                told.stage = Some(stage);
+                told.changes += 1;
+            }
+            is_news
+        })
+    }
+
+    /// Notes the last training loss of an open execution.
+    pub(crate) fn note_loss(&self, id: ExperimentId, round_id: RoundId, loss: f64) {
+        self.tell(id, round_id, |told| told.loss = Some(loss));
+    }
+
+    /// The last training loss that an open execution has told of.
+    pub(crate) fn loss(&self, id: ExperimentId, round_id: RoundId) -> Option<f64> {
+        self.read().get(&id)?.executions.get(&round_id)?.loss
+    }
+
+    fn tell<T: Default>(
+        &self,
+        id: ExperimentId,
+        round_id: RoundId,
+        change: impl FnOnce(&mut Told) -> T,
+    ) -> T {
+        let mut experiments = self.write();
+        let live = experiments.get_mut(&id).filter(|live| live.experiment.wants(round_id));
+        live.map(|live| change(live.executions.entry(round_id).or_default())).unwrap_or_default()
+    }
+
+    /// The nearest deadline of all experiments.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let experiments = self.read();
+        let deadlines = experiments.values().flat_map(|live| live.experiment.deadlines());
+        deadlines.map(|(_, at)| at).min()
+    }
+
+    /// The deadlines that have passed.
+    pub(crate) fn passed_deadlines(&self, now: Timestamp) -> Vec<(ExperimentId, Ticket)> {
+        let experiments = self.read();
+        let deadlines = experiments.iter().flat_map(|(id, live)| {
+            live.experiment.deadlines().into_iter().map(move |(ticket, at)| (*id, ticket, at))
+        });
+        deadlines.filter(|(_, _, at)| *at <= now).map(|(id, ticket, _)| (id, ticket)).collect()
     }
 
     /// Every experiment, in the order of their ids, which is that of their making.
@@ -88,7 +142,7 @@ impl Board {
         self.read().values().find_map(|live| {
             let open = live.experiment.open_executions();
             let (site, _) = open.into_iter().find(|(_, id)| *id == round_id)?;
-            Some((live.experiment.id(), site, live.experiment.round()))
+            Some((live.experiment.id(), site, live.experiment.running_round()))
         })
     }
 
@@ -126,3 +180,6 @@ impl Live {
         self.experiment.open_executions().keys().any(|site| site.node == *node)
     }
 }
+
+/// Changes of stage that are told of one execution; a node that holds an update and releases it makes four.
+const MOST_STAGES: u32 = 32;

@@ -12,7 +12,7 @@ use serde_json::json;
 use store::Transaction;
 use store::rusqlite::{OptionalExtension, params};
 
-use crate::director::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::record::{Error, News, column, read, read_json, timestamp, to_json, write_news};
 use crate::submission::Submission;
 

@@ -135,7 +135,8 @@ pub(crate) fn executions(
         .into_iter()
         .map(|mut execution| {
             let round_id: Option<RoundId> = execution.round_id.parse().ok();
-            let stage = round_id.and_then(|round_id| live.stages.get(&round_id));
+            let told = round_id.and_then(|round_id| live.executions.get(&round_id));
+            let stage = told.and_then(|told| told.stage);
             if let (Some(stage), true) = (stage, execution.stage == SENT) {
                 stage.as_str().clone_into(&mut execution.stage);
             }

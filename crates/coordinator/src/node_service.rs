@@ -21,7 +21,7 @@ use transport::Caller;
 
 use crate::door::{malformed, status, status_with};
 use crate::message::{Arrival, Message, Progress, Unreadable};
-use crate::scalars::Given;
+use crate::scalars::{Given, training_loss};
 use crate::shared::{Shared, TakenScalar};
 
 /// Serves the nodes' streams.
@@ -240,10 +240,13 @@ impl Reader {
             };
             let place = self.shared.board.open_execution(scalar.round_id);
             let Some((experiment_id, site, round)) = place else { continue };
-            if site.node != self.node || scalar.sequence > MOST_SCALARS {
+            let too_many = scalar.sequence > MOST_SCALARS || scalar.attempt > MOST_ATTEMPTS;
+            if site.node != self.node || too_many {
                 continue;
             }
-            self.shared.losses.note(&scalar);
+            if let Some(loss) = training_loss(&scalar) {
+                self.shared.board.note_loss(experiment_id, scalar.round_id, loss);
+            }
             let taken = Box::new(TakenScalar { experiment_id, site, round, scalar });
             if self.shared.scalars.try_send(Given::Scalar(taken)).is_err() {
                 tracing::debug!(node = %self.node, "a scalar is dropped: too many at once");
@@ -297,3 +300,5 @@ const LINE_LENGTH: usize = 4096;
 const MOST_OPEN_ROUNDS: usize = 10_000;
 /// A round that tells more than this is not a round; policies stop at a thousand.
 const MOST_SCALARS: u64 = 100_000;
+/// A node that begins a round more often than this has a defect.
+const MOST_ATTEMPTS: u32 = 100;

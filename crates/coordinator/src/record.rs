@@ -106,10 +106,9 @@ pub(crate) const SUBMITTED: &str = "submitted";
 /// Writes a list inside one transaction.
 pub(crate) fn write_all(
     transaction: &Transaction<'_>,
-    writes: &[Write],
-    now: Timestamp,
+    writes: &[(Timestamp, Write)],
 ) -> Result<(), Error> {
-    writes.iter().try_for_each(|write| write_one(transaction, write, now))
+    writes.iter().try_for_each(|(now, write)| write_one(transaction, write, *now))
 }
 
 fn write_one(transaction: &Transaction<'_>, write: &Write, now: Timestamp) -> Result<(), Error> {
@@ -140,18 +139,26 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, now: Timestamp) -> Re
             write_reply(transaction, &reply, now)
         }
         Write::Node { node, software, paused, datasets } => {
-            let datasets = to_json(datasets);
-            transaction
-                .prepare_cached(
-                    "INSERT INTO nodes (node, software, paused, last_seen_at, datasets)
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (node) DO UPDATE SET
-                     software = excluded.software, paused = excluded.paused,
-                     last_seen_at = excluded.last_seen_at, datasets = excluded.datasets",
-                )?
-                .execute(params![node.as_str(), software, paused, column(now), datasets])?;
-            Ok(())
+            let node = (node, software.as_str(), *paused);
+            write_node(transaction, node, datasets, now)
         }
     }
+}
+
+fn write_node(
+    transaction: &Transaction<'_>,
+    (node, software, paused): (&NodeId, &str, bool),
+    datasets: &[DatasetSummary],
+    now: Timestamp,
+) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT INTO nodes (node, software, paused, last_seen_at, datasets)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (node) DO UPDATE SET
+         software = excluded.software, paused = excluded.paused,
+         last_seen_at = excluded.last_seen_at, datasets = excluded.datasets",
+        params![node.as_str(), software, paused, column(now), to_json(&datasets)],
+    )?;
+    Ok(())
 }
 
 fn write_submission(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::ExperimentId;
+use protocol::{ExperimentId, Scalar};
 use serde_json::json;
 use store::Transaction;
 use store::rusqlite::params;
@@ -17,17 +17,24 @@ use crate::shared::{Shared, TakenScalar};
 #[derive(Debug)]
 pub(crate) enum Given {
     Scalar(Box<TakenScalar>),
-    /// Everything before this is to be written now; told when it is.
-    Flush(oneshot::Sender<()>),
+    /// Whoever asks writes what was taken before.
+    Take(oneshot::Sender<Vec<TakenScalar>>),
 }
 
-/// Has everything written that was taken before.
-pub(crate) async fn flush(shared: &Shared) {
-    let (done, flushed) = oneshot::channel();
-    if shared.scalars.send(Given::Flush(done)).await.is_ok() {
+/// The training loss that a scalar tells of.
+pub(crate) fn training_loss(scalar: &Scalar) -> Option<f64> {
+    let loss = scalar.metrics.iter().find(|(name, _)| name.eq_ignore_ascii_case(LOSS));
+    loss.filter(|_| scalar.train).map(|(_, loss)| *loss)
+}
+
+/// Takes over what was given before and is not yet written.
+pub(crate) async fn take(shared: &Shared) -> Vec<TakenScalar> {
+    let (answer, taken) = oneshot::channel();
+    if shared.scalars.send(Given::Take(answer)).await.is_err() {
         // A writer that has ended has written what it had.
-        let _written = flushed.await;
+        return Vec::new();
     }
+    taken.await.unwrap_or_default()
 }
 
 /// Writes scalars until the shutdown: at most 500 at once, and none waits longer than 100 ms.
@@ -39,18 +46,19 @@ pub(crate) async fn write(shared: Arc<Shared>, mut given: mpsc::Receiver<Given>)
             first = given.recv() => first,
         };
         let Some(first) = first else { break };
-        let (batch, told) = gather(&mut given, first).await;
-        write_batch(&shared, batch).await;
-        if let Some(told) = told {
-            let _gone = told.send(());
-        }
+        let (batch, asked) = gather(&mut given, first).await;
+        let left = match asked {
+            Some(answer) => answer.send(batch).err(),
+            None => Some(batch),
+        };
+        write_batch(&shared, left.unwrap_or_default()).await;
     }
     given.close();
     let mut rest = Vec::new();
     while let Some(one) = given.recv().await {
         match one {
             Given::Scalar(scalar) => rest.push(*scalar),
-            Given::Flush(_) => {}
+            Given::Take(_) => {}
         }
     }
     write_batch(&shared, rest).await;
@@ -60,14 +68,14 @@ pub(crate) async fn write(shared: Arc<Shared>, mut given: mpsc::Receiver<Given>)
 async fn gather(
     given: &mut mpsc::Receiver<Given>,
     first: Given,
-) -> (Vec<TakenScalar>, Option<oneshot::Sender<()>>) {
+) -> (Vec<TakenScalar>, Option<oneshot::Sender<Vec<TakenScalar>>>) {
     let mut batch = Vec::new();
     let mut next = Some(first);
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
     while let Some(one) = next {
         match one {
             Given::Scalar(scalar) => batch.push(*scalar),
-            Given::Flush(told) => return (batch, Some(told)),
+            Given::Take(answer) => return (batch, Some(answer)),
         }
         if batch.len() >= BATCH {
             break;
@@ -97,6 +105,29 @@ async fn write_batch(shared: &Shared, batch: Vec<TakenScalar>) {
     }
     for id in experiments {
         shared.feeds.notify(id);
+    }
+}
+
+/// Writes scalars inside somebody's transaction, or drops them.
+///
+/// # Errors
+///
+/// Returns that the disk is full, for then the whole transaction is undone.
+pub(crate) fn write_taken(
+    transaction: &Transaction<'_>,
+    batch: &[TakenScalar],
+    now: protocol::Timestamp,
+) -> Result<(), Error> {
+    let written: Result<(), Error> = transaction.attempt(|transaction| {
+        batch.iter().try_for_each(|taken| write_one(transaction, taken, now))
+    });
+    match written {
+        Err(Error::Database(error @ store::database::Error::DiskFull)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "scalars cannot be written");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -148,5 +179,7 @@ fn news(taken: &TakenScalar) -> News {
     )
 }
 
+/// The name under which a training scalar carries the loss.
+const LOSS: &str = "loss";
 const BATCH: usize = 500;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);

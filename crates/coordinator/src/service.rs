@@ -109,7 +109,6 @@ impl Coordinator {
             board: Default::default(),
             registry: Default::default(),
             feeds: Default::default(),
-            losses: Default::default(),
             mailbox,
             scalars: scalar_sender,
             shutdown: CancellationToken::new(),

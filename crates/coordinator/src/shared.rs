@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::{Code, ExperimentId, RoundId, Scalar, Timestamp};
+use protocol::{Code, ExperimentId, Scalar, Timestamp};
 use store::{ArtifactStore, Clock, Database};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     pub(crate) registry: Registry,
     pub(crate) feeds: Feeds,
-    pub(crate) losses: Losses,
     pub(crate) mailbox: mpsc::Sender<Message>,
     pub(crate) scalars: mpsc::Sender<Given>,
     pub(crate) shutdown: CancellationToken,
@@ -68,6 +67,8 @@ pub(crate) struct Feeds {
 impl Feeds {
     pub(crate) fn subscribe(&self, id: ExperimentId) -> watch::Receiver<()> {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        // Feeds of experiments that have ended, which nobody watches any more.
+        feeds.retain(|_, feed| feed.receiver_count() > 0);
         feeds.entry(id).or_default().subscribe()
     }
 
@@ -79,26 +80,3 @@ impl Feeds {
         }
     }
 }
-
-/// The last training loss that each open execution has told of.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
-    losses: Mutex<BTreeMap<RoundId, f64>>,
-}
-
-impl Losses {
-    pub(crate) fn note(&self, scalar: &Scalar) {
-        let loss = scalar.metrics.iter().find(|(name, _)| name.eq_ignore_ascii_case(LOSS));
-        if let (true, Some((_, loss))) = (scalar.train, loss) {
-            let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-            losses.insert(scalar.round_id, *loss);
-        }
-    }
-
-    pub(crate) fn take(&self, round_id: RoundId) -> Option<f64> {
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner).remove(&round_id)
-    }
-}
-
-/// The name under which a training scalar carries the loss.
-const LOSS: &str = "loss";

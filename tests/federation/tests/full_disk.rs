@@ -75,32 +75,32 @@ fn a_disk_without_room_for_the_journal_loses_nothing_that_was_acknowledged() {
     let experiment = submit_with_south_standing_still(&mut federation);
     disk.fill();
     let_south_go_on(&mut federation);
-    // It either ends, because nothing can be committed any more, or says that its disk is full.
-    let ended = await_trouble(&federation, &experiment);
+    // Uploads are refused, so it pauses; or its journal takes no more, so nothing goes on until there is room.
+    await_trouble(&federation, &experiment);
     disk.free();
-    if ended {
-        let status = federation.coordinator.await_end();
-        assert!(!status.success(), "who has to end says so: {status}");
-        federation.coordinator.start();
-    }
-    let overview = experiment.details(&federation.coordinator)["overview"].clone();
-    if overview["state"] == "paused" {
-        assert_eq!(overview["code"], "storage.full", "{overview}");
+    let mut ended = experiment.await_event("an end or a pause", |event| {
+        event["event"] == "completed" || event["event"] == "paused"
+    });
+    if ended["event"] == "paused" {
+        assert_eq!(ended["code"], "storage.full", "{ended}");
         federation.coordinator.document(&["experiment", "resume", &experiment.id]);
+        ended = experiment.await_named("completed");
     }
+    assert_eq!(ended["event"], "completed");
     assert_eq!(experiment.await_model(), model);
 }
 
-/// Waits until the coordinator has ended, which is true, or has paused the experiment.
-fn await_trouble(federation: &Federation, experiment: &Experiment) -> bool {
+/// Waits until the coordinator says that its journal takes no more, or has paused the experiment.
+fn await_trouble(federation: &Federation, experiment: &Experiment) {
     let deadline = std::time::Instant::now() + federation::PATIENCE;
     loop {
-        let shown = federation.coordinator.run(&["experiment", "show", &experiment.id]);
-        if shown.status != 0 {
-            return true;
+        let log = std::fs::read_to_string(federation.coordinator.log()).expect("is text");
+        if log.contains("nothing goes on, until there is room") {
+            return;
         }
-        if shown.document()["overview"]["state"] == "paused" {
-            return false;
+        let shown = federation.coordinator.run(&["experiment", "show", &experiment.id]);
+        if shown.status == 0 && shown.document()["overview"]["state"] == "paused" {
+            return;
         }
         assert!(std::time::Instant::now() < deadline, "nothing happens: {}", shown.output);
     }

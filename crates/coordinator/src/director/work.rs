@@ -1,34 +1,26 @@
-//! The work that outlives an event: aggregating, checkpointing, dropping what is no longer kept.
+//! The work that outlives an event: aggregating, and deleting what is no longer kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use aggregation::{FedAvg, Output, Update, Weights};
 use parameters::Reader;
-use protocol::{ArtifactReference, Code, Digest, ExperimentId, RoundId};
+use protocol::{ArtifactReference, Code, Digest, ExperimentId};
 use round::experiment::{AggregationFault, Event, Input, Site, Ticket};
 use store::{Durability, artifact};
 use tokio::task::JoinSet;
 
-use crate::history;
-use crate::record::Error;
 use crate::retention;
-use crate::scalars;
 use crate::shared::Shared;
 use crate::submission::Submission;
 
-/// What a checkpoint writes.
-#[derive(Debug, Clone)]
-pub(crate) struct Checkpoint {
-    pub(crate) ticket: Ticket,
-    pub(crate) round: u32,
-    pub(crate) model: ArtifactReference,
-    pub(crate) used: Vec<RoundId>,
-}
+/// Pieces of work; those that somebody waits for end with an event.
+pub(super) type Work = JoinSet<Option<(ExperimentId, Event)>>;
 
 /// Aggregates where blocking is allowed; the outcome is an event.
 pub(super) fn aggregate(
-    work: &mut JoinSet<(ExperimentId, Event)>,
+    work: &mut Work,
     shared: &Arc<Shared>,
     submission: &Arc<Submission>,
     (ticket, round, inputs): (Ticket, u32, Vec<Input>),
@@ -40,11 +32,14 @@ pub(super) fn aggregate(
         let base = base.unwrap_or(submission.specification.parameters.digest);
         let scratch = shared.config.artifacts().join(format!("aggregate-{id}-{round}"));
         let job = Aggregation { shared: &shared, weights: submission.weights, base, scratch };
-        let event = match job.run(&inputs) {
+        // A defect of ours ends this round's attempt, and nothing else.
+        let outcome = catch_unwind(AssertUnwindSafe(|| job.run(&inputs)))
+            .unwrap_or(Err(AggregationFault::Round(Code::CoordinatorInternal)));
+        let event = match outcome {
             Ok(model) => Event::Aggregated { ticket, model },
             Err(fault) => Event::AggregationFailed { ticket, fault },
         };
-        (id, event)
+        Some((id, event))
     });
 }
 
@@ -100,16 +95,17 @@ fn fault(error: aggregation::Error) -> AggregationFault {
         aggregation::Error::Mismatch { .. } => Code::ParametersMismatch,
         aggregation::Error::NotFiniteUpdate { .. } => Code::TrainingDiverged,
         aggregation::Error::Unreadable { .. } => Code::ParametersInvalid,
-        aggregation::Error::NoUpdates
-        | aggregation::Error::TooManySamples
-        | aggregation::Error::Duplicate { .. }
-        | aggregation::Error::NotFiniteMean { .. } => Code::AggregationInvalid,
         aggregation::Error::Unwritable(parameters::Error::Io { source, .. })
             if source.kind() == std::io::ErrorKind::StorageFull =>
         {
             Code::StorageFull
         }
-        aggregation::Error::Unwritable(_) => Code::CoordinatorInternal,
+        // What reaches the aggregation has been counted and told apart, so these are defects, of ours or of the disk.
+        aggregation::Error::NoUpdates
+        | aggregation::Error::TooManySamples
+        | aggregation::Error::Duplicate { .. }
+        | aggregation::Error::NotFiniteMean { .. }
+        | aggregation::Error::Unwritable(_) => Code::CoordinatorInternal,
     };
     match error.culprit() {
         Some((node, dataset)) => {
@@ -123,69 +119,19 @@ fn fault(error: aggregation::Error) -> AggregationFault {
 fn storage_code(error: &artifact::Error) -> Code {
     tracing::error!(%error, "the aggregate cannot be kept");
     match error {
-        artifact::Error::DiskFull { .. } | artifact::Error::NoRoom { .. } => Code::StorageFull,
+        error if retention::is_full(error) => Code::StorageFull,
         _ => Code::CoordinatorInternal,
     }
 }
 
-/// Writes a round's history and drops what is no longer kept; the outcome is an event.
-pub(super) fn checkpoint(
-    work: &mut JoinSet<(ExperimentId, Event)>,
-    shared: &Arc<Shared>,
-    submission: &Arc<Submission>,
-    checkpoint: Checkpoint,
-) {
-    let (shared, submission) = (Arc::clone(shared), Arc::clone(submission));
-    work.spawn(async move {
-        let id = submission.experiment_id;
-        let ticket = checkpoint.ticket;
-        match write_checkpoint(&shared, &submission, checkpoint).await {
-            Ok(dropped) => {
-                shared.feeds.notify(id);
-                retention::delete(&shared, dropped).await;
-                (id, Event::Checkpointed { ticket })
-            }
-            Err(error) => {
-                tracing::error!(experiment = %id, %error, "a checkpoint cannot be written");
-                let code = match error {
-                    Error::Database(store::database::Error::DiskFull) => Code::StorageFull,
-                    _ => Code::CoordinatorInternal,
-                };
-                (id, Event::CheckpointFailed { ticket, code })
-            }
-        }
-    });
-}
-
-async fn write_checkpoint(
-    shared: &Shared,
-    submission: &Arc<Submission>,
-    checkpoint: Checkpoint,
-) -> Result<Vec<Digest>, Error> {
-    // What sites told while the round ran comes before its end.
-    scalars::flush(shared).await;
-    let now = shared.clock.now();
-    let submission = Arc::clone(submission);
-    shared
-        .database
-        .write(move |transaction| {
-            history::close_round(transaction, &submission, &checkpoint, now)?;
-            retention::release(transaction, &submission)
-        })
-        .await
-}
-
-/// Drops an update that nobody will use.
-pub(super) fn discard(
-    work: &mut JoinSet<(ExperimentId, Event)>,
-    shared: &Arc<Shared>,
-    digest: Digest,
-) {
+/// Deletes files that nobody keeps any more.
+pub(super) fn delete(work: &mut Work, shared: &Arc<Shared>, digests: Vec<Digest>) {
+    if digests.is_empty() {
+        return;
+    }
     let shared = Arc::clone(shared);
-    // It answers with an event like all work: one that every experiment ignores.
     work.spawn(async move {
-        retention::delete(&shared, vec![digest]).await;
-        let nobody = ExperimentId::from_uuid(uuid::Uuid::nil());
-        (nobody, Event::Restarted)
+        retention::delete(&shared, digests).await;
+        None
     });
 }

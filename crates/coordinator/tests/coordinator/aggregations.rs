@@ -29,7 +29,7 @@ async fn updates_that_all_count_no_sample_have_no_mean() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn finite_updates_whose_weighted_sum_is_infinite_are_no_model() {
+async fn finite_updates_whose_weighted_sum_is_infinite_have_a_mean() {
     let mut world = Federation::usual(|script| script.work = Work::Enormous).await;
     let mut model = Parameters::new();
     model
@@ -39,8 +39,7 @@ async fn finite_updates_whose_weighted_sum_is_infinite_are_no_model() {
     let mut request = world.researcher.prepare(1).await;
     request.parameters = Some(parameters.into());
     let id = world.researcher.submit(request).await;
-    let events = world.researcher.watch_until(&id, "failed").await;
-    assert_eq!(last(&events)["code"], Code::AggregationInvalid.as_str());
+    world.researcher.watch_until(&id, "completed").await;
     world.server.stop().await;
 }
 

@@ -1,0 +1,129 @@
+//! What nodes say apart from replies: that they are there, what they offer, how their executions go on.
+
+use protocol::wire::v1;
+use protocol::wire::v1::coordinator_message::Message as ToNode;
+use protocol::{Code, DatasetId, Digest, ExperimentId, NodeId, RoundId};
+use round::experiment::Event;
+use serde_json::json;
+
+use super::commit::After;
+use super::{Director, SOFTWARE};
+use crate::board::Stage;
+use crate::message::{Arrival, Progress};
+use crate::record::{News, Write};
+use crate::registry::Attendance;
+
+impl Director {
+    /// Takes a node in, unless its name is taken.
+    pub(super) fn welcome(&mut self, arrival: Arrival) {
+        let Arrival {
+            node,
+            connection,
+            software,
+            paused,
+            datasets,
+            open_rounds,
+            line,
+            cut,
+            answer,
+        } = arrival;
+        let attendance = Attendance {
+            connection,
+            line,
+            cut,
+            software: software.clone(),
+            paused,
+            datasets: datasets.clone(),
+        };
+        if self.shared.registry.enter(node.clone(), attendance).is_err() {
+            let _gone = answer.send(Err(Code::NodeNameTaken));
+            return;
+        }
+        tracing::info!(%node, datasets = datasets.len(), "node connected");
+        let now = self.shared.clock.now();
+        self.write(now, Write::Node { node: node.clone(), software, paused, datasets });
+        self.pending.after(After::Answer(answer));
+        self.pending.after(After::Welcome { node, open_rounds });
+    }
+
+    /// Tells a node which of its open rounds are wanted, then what is open for it.
+    pub(super) fn greet(&mut self, node: &NodeId, open_rounds: &[RoundId]) {
+        let (wanted, closed): (Vec<RoundId>, Vec<RoundId>) =
+            open_rounds.iter().copied().partition(|id| self.shared.board.wants(*id));
+        let texts = |ids: &[RoundId]| ids.iter().map(RoundId::to_string).collect();
+        let welcome = v1::Welcome {
+            wire_version: protocol::WIRE_VERSION,
+            software: SOFTWARE.to_owned(),
+            wanted_rounds: texts(&wanted),
+            closed_rounds: texts(&closed),
+        };
+        self.shared.registry.send(node, ToNode::Welcome(welcome));
+        for live in self.shared.board.all() {
+            for action in live.experiment.greet(node) {
+                self.perform(live.experiment.id(), action);
+            }
+        }
+    }
+
+    /// Notes what a node says of itself.
+    pub(super) fn note(&mut self, node: NodeId, change: impl FnOnce(&mut Attendance)) {
+        let Some((software, paused, datasets)) = self.shared.registry.change(&node, change) else {
+            return;
+        };
+        let now = self.shared.clock.now();
+        self.write_later(now, Write::Node { node, software, paused, datasets });
+        self.pending.after(After::FindSites);
+    }
+
+    /// Takes an answer to a question about a plan.
+    pub(super) fn plan_answered(
+        &mut self,
+        node: &NodeId,
+        id: ExperimentId,
+        dataset_id: DatasetId,
+        (plan, code): (Digest, Code),
+    ) {
+        let Some(live) = self.shared.board.get(id) else { return };
+        let mut participants = live.experiment.participants().iter();
+        let asked = participants
+            .find(|(site, participant)| site.node == *node && participant.dataset_id == dataset_id);
+        if let (Some((site, _)), true) = (asked, live.submission.plan.digest == plan) {
+            self.queue.push_back((id, Event::PlanAnswered { site: site.clone(), code }));
+        }
+    }
+
+    /// Takes an owner's decision about a plan.
+    pub(super) fn plan_decided(&mut self, node: &NodeId, plan: Digest, code: Code) {
+        for live in self.shared.board.all() {
+            if live.submission.plan.digest == plan {
+                let event = Event::PlanDecided { node: node.clone(), code };
+                self.queue.push_back((live.experiment.id(), event));
+            }
+        }
+    }
+
+    /// Tells watchers how an execution goes on.
+    pub(super) fn progress(&mut self, node: &NodeId, round_id: RoundId, progress: Progress) {
+        let Some((id, site, round)) = self.shared.board.open_execution(round_id) else { return };
+        if site.node != *node {
+            return;
+        }
+        let (stage, name) = match progress {
+            Progress::Accepted { .. } => (Stage::Queued, "queued"),
+            Progress::Started => (Stage::Running, "started"),
+            Progress::Held => (Stage::Held, "held"),
+            Progress::Released => (Stage::Running, "released"),
+        };
+        if !self.shared.board.set_stage(id, round_id, stage) {
+            return;
+        }
+        let mut fields = json!({ "site": site, "round": round });
+        if let Progress::Accepted { queued_before } = progress {
+            fields["queued_before"] = queued_before.into();
+        }
+        let news = News::new(name, fields);
+        // Nothing hangs on it: it is written with whatever comes next.
+        self.write_later(self.shared.clock.now(), Write::News { experiment_id: id, news });
+        self.pending.changed(id);
+    }
+}

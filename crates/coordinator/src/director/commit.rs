@@ -1,0 +1,202 @@
+//! What waits for the next commit, the commit, and what follows it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{Code, Digest, ExperimentId, NodeId, RoundId, Timestamp};
+use round::experiment::{Action, StateName};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Director, work};
+use crate::checkpoint::{self, Checkpoint};
+use crate::record::{Error, Write, write_all};
+use crate::scalars;
+use crate::submission::Submission;
+
+/// What waits for the next commit, and what follows it.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    writes: Vec<(Timestamp, Write)>,
+    /// Rounds to close; they read what the writes have written.
+    checkpoints: Vec<Closing>,
+    after: Vec<After>,
+    changed: BTreeSet<ExperimentId>,
+    /// The executions whose replies are among the writes.
+    pub(super) replies: BTreeSet<RoundId>,
+    /// Whether an experiment has entered the state to pause at.
+    pub(super) pauses: bool,
+    urgent: bool,
+    /// When the first of the writes came.
+    since: Option<Instant>,
+}
+
+/// What is done once the commit is on the disk.
+#[derive(Debug)]
+pub(super) enum After {
+    Perform(ExperimentId, Action),
+    Acknowledge { node: NodeId, round_id: RoundId, late: bool },
+    Discard(Digest),
+    Welcome { node: NodeId, open_rounds: Vec<RoundId> },
+    FindSites,
+    Answer(oneshot::Sender<Result<(), Code>>),
+}
+
+impl Pending {
+    /// Whether somebody waits for the commit.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// When what nobody waits for has waited long enough for company.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.since.map(|since| since + LONGEST_WAIT)
+    }
+
+    pub(super) fn after(&mut self, step: After) {
+        self.after.push(step);
+    }
+
+    /// Has whoever watches an experiment look again after the commit.
+    pub(super) fn changed(&mut self, id: ExperimentId) {
+        self.changed.insert(id);
+    }
+
+    fn push(&mut self, at: Timestamp, write: Write) {
+        self.writes.push((at, write));
+        self.since.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Director {
+    /// Writes something with the next commit, which is now.
+    pub(super) fn write(&mut self, at: Timestamp, write: Write) {
+        self.pending.push(at, write);
+        self.pending.urgent = true;
+    }
+
+    /// Writes something with the next commit, which may take a moment.
+    pub(super) fn write_later(&mut self, at: Timestamp, write: Write) {
+        self.pending.push(at, write);
+    }
+
+    /// Closes a round with the commit of the event that wants it; the outcome is an event after the commit.
+    pub(super) fn write_checkpoint(
+        &mut self,
+        id: ExperimentId,
+        checkpoint: Checkpoint,
+        now: Timestamp,
+    ) {
+        // Whoever pauses there finds it undone.
+        if self.is_pause(StateName::Checkpointing) {
+            return;
+        }
+        let Some(live) = self.shared.board.get(id) else { return };
+        let submission = live.submission;
+        self.pending.checkpoints.push(Closing { at: now, submission, checkpoint });
+    }
+
+    /// Writes what waits in one commit, then performs what follows it.
+    pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        let pending = std::mem::take(&mut self.pending);
+        let Pending { writes, checkpoints, after, changed, pauses, .. } = pending;
+        // What sites told while a round ran comes before its end.
+        let scalars = match checkpoints.as_slice() {
+            [] => Vec::new(),
+            _ => scalars::take(&self.shared).await,
+        };
+        let now = self.shared.clock.now();
+        let batch = Arc::new(Batch { scalars, writes, checkpoints, now });
+        let outcomes = self.write_batch(batch).await?;
+        for id in changed {
+            self.shared.feeds.notify(id);
+        }
+        if pauses {
+            self.pending.pauses = true;
+            return Ok(());
+        }
+        for step in after {
+            self.follow(step);
+        }
+        for outcome in outcomes {
+            self.queue.push_back((outcome.experiment_id, outcome.event));
+            work::delete(&mut self.work, &self.shared, outcome.released);
+        }
+        Ok(())
+    }
+
+    /// Writes until it is on the disk: while the disk is full nothing goes on, and nothing is lost.
+    async fn write_batch(&self, batch: Arc<Batch>) -> Result<Vec<checkpoint::Outcome>, Error> {
+        loop {
+            let again = Arc::clone(&batch);
+            let written = self.shared.database.write(move |transaction| again.write(transaction));
+            let error = match written.await {
+                Err(Error::Database(error @ store::database::Error::DiskFull)) => error,
+                written => return written,
+            };
+            tracing::error!(%error, "nothing is recorded, so nothing goes on, until there is room");
+            tokio::select! {
+                () = self.shared.shutdown.cancelled() => return Err(error.into()),
+                () = tokio::time::sleep(FULL_DISK_PAUSE) => {}
+            }
+        }
+    }
+
+    fn follow(&mut self, step: After) {
+        match step {
+            After::Perform(id, action) => self.perform(id, action),
+            After::Acknowledge { node, round_id, late } => self.acknowledge(&node, round_id, late),
+            After::Discard(digest) => work::delete(&mut self.work, &self.shared, vec![digest]),
+            After::Welcome { node, open_rounds } => self.greet(&node, &open_rounds),
+            After::FindSites => {
+                for live in self.shared.board.all() {
+                    if live.experiment.state() == StateName::Selecting {
+                        self.perform(live.experiment.id(), Action::FindSites);
+                    }
+                }
+            }
+            After::Answer(answer) => {
+                // Whoever asked may have gone.
+                let _gone = answer.send(Ok(()));
+            }
+        }
+    }
+}
+
+/// What one commit writes.
+#[derive(Debug)]
+struct Batch {
+    scalars: Vec<crate::shared::TakenScalar>,
+    writes: Vec<(Timestamp, Write)>,
+    checkpoints: Vec<Closing>,
+    now: Timestamp,
+}
+
+/// A round to close.
+#[derive(Debug)]
+struct Closing {
+    at: Timestamp,
+    submission: Arc<Submission>,
+    checkpoint: Checkpoint,
+}
+
+impl Batch {
+    fn write(
+        &self,
+        transaction: &store::Transaction<'_>,
+    ) -> Result<Vec<checkpoint::Outcome>, Error> {
+        scalars::write_taken(transaction, &self.scalars, self.now)?;
+        write_all(transaction, &self.writes)?;
+        let closing = self
+            .checkpoints
+            .iter()
+            .map(|one| checkpoint::write(transaction, &one.submission, &one.checkpoint, one.at));
+        closing.collect()
+    }
+}
+
+/// How long what nobody waits for may wait for company.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// How long after a commit for which there was no room the next is tried.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);

@@ -1,0 +1,107 @@
+//! Taking replies: each once, in time or late.
+
+use protocol::wire::v1;
+use protocol::wire::v1::coordinator_message::Message as ToNode;
+use protocol::{Code, NodeId, RoundId, TrainReply};
+use round::experiment::{Action, Event, Reply, Verdict};
+
+use super::Director;
+use super::commit::After;
+use super::unreadable::find_reply;
+use crate::message::Unreadable;
+use crate::record::{Error, Place, Write, find_execution};
+
+impl Director {
+    /// Takes a reply, once; whatever comes of it, its node is told.
+    pub(super) async fn reply(
+        &mut self,
+        node: NodeId,
+        reply: Box<TrainReply>,
+    ) -> Result<(), Error> {
+        let round_id = reply.round_id;
+        if self.pending.replies.contains(&round_id) {
+            // The same reply twice in one batch: the second is a duplicate once the first is on the disk.
+            self.settle().await?;
+        }
+        let Some(place) =
+            self.find_place(round_id).await?.filter(|place| place.agrees(&node, &reply))
+        else {
+            tracing::warn!(%node, %round_id, "reply to a request that was never made");
+            self.acknowledge(&node, round_id, true);
+            return Ok(());
+        };
+        if let Some(late) = place.replied {
+            self.acknowledge(&node, round_id, late);
+            return Ok(());
+        }
+        self.take_reply(node, place, reply);
+        Ok(())
+    }
+
+    /// Finds where an execution belongs: one that is open is known, of any other the database knows.
+    async fn find_place(&self, round_id: RoundId) -> Result<Option<Place>, Error> {
+        if let Some((experiment_id, site, round)) = self.shared.board.open_execution(round_id) {
+            return Ok(Some(Place { experiment_id, site, round, replied: None }));
+        }
+        let read =
+            move |transaction: &store::Transaction<'_>| find_execution(transaction, round_id);
+        self.shared.database.read(read).await
+    }
+
+    /// Ends an execution whose reply cannot be read as a failure of its node.
+    pub(super) async fn unreadable(
+        &mut self,
+        node: NodeId,
+        reply: Unreadable,
+    ) -> Result<(), Error> {
+        let found = find_reply(node.clone(), reply);
+        match self.shared.database.read(found).await? {
+            Some(reply) => self.reply(node, Box::new(reply)).await,
+            None => {
+                self.acknowledge(&node, reply.round_id, true);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_reply(&mut self, node: NodeId, place: Place, reply: Box<TrainReply>) {
+        let round_id = reply.round_id;
+        // What happened before this reply is decided before it.
+        while let Some((id, event)) = self.queue.pop_front() {
+            self.advance(id, event);
+        }
+        let summary = Reply {
+            code: reply.code,
+            update: reply.update.clone(),
+            sample_count: reply.sample_count,
+        };
+        let event = Event::ReplyReceived { round_id, reply: summary };
+        let loss = self.shared.board.loss(place.experiment_id, round_id);
+        let actions = self.advance(place.experiment_id, event);
+        let collected = Action::SettleReply { round_id, verdict: Verdict::Collected };
+        let late = !actions.contains(&collected);
+        if let (true, Some(update)) = (late, &reply.update) {
+            self.pending.after(After::Discard(update.digest));
+        }
+        let now = self.shared.clock.now();
+        self.write(now, Write::Reply { site: place.site, reply, late, loss });
+        self.pending.replies.insert(round_id);
+        self.pending.after(After::Acknowledge { node, round_id, late });
+    }
+
+    /// Tells a node that its reply is kept, or came late.
+    pub(super) fn acknowledge(&self, node: &NodeId, round_id: RoundId, late: bool) {
+        let code = if late { Code::RoundClosed } else { Code::Ok };
+        let message = v1::ReplyReceived { round_id: round_id.to_string(), code: code.to_string() };
+        self.shared.registry.send(node, ToNode::ReplyReceived(message));
+    }
+}
+
+impl Place {
+    /// Whether a reply is from where the request went to.
+    fn agrees(&self, node: &NodeId, reply: &TrainReply) -> bool {
+        self.site.node == *node
+            && reply.node_id == *node
+            && reply.experiment_id == self.experiment_id
+    }
+}
