@@ -138,11 +138,21 @@ impl RoundDriver {
     pub(crate) async fn run(mut self) {
         let actions = std::mem::take(&mut self.actions);
         self.perform(actions).await;
-        while !self.round.is_delivered() && self.mood != Mood::Leaving {
+        while !self.round.is_delivered() && !self.is_leaving() {
             let Some(event) = self.next_event().await else { continue };
             self.take(event).await;
         }
         self.leave().await;
+    }
+
+    /// Whether the round lets go, as it does while winding up once nothing is left that would end by itself.
+    fn is_leaving(&self) -> bool {
+        let is_idle = self.events.is_empty() && !self.is_busy();
+        self.mood == Mood::Leaving || (self.mood == Mood::WindingUp && is_idle)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.running.as_ref().is_some_and(Running::is_work)
     }
 
     /// Appends the event where it must be, commits, handles it, and performs what follows.
@@ -219,8 +229,7 @@ impl RoundDriver {
             }),
             Message::WindUp => {
                 // What only waits needs no time.
-                let is_busy = self.running.as_ref().is_some_and(|running| running.is_work());
-                self.mood = if is_busy { Mood::WindingUp } else { Mood::Leaving };
+                self.mood = if self.is_busy() { Mood::WindingUp } else { Mood::Leaving };
                 None
             }
             Message::Abandon => {

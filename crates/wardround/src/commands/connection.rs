@@ -69,12 +69,16 @@ pub(crate) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no asynchronous runtime: {error}")))?;
-    runtime.block_on(async {
+    let mut work = Box::pin(work);
+    let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = work => outcome,
+            outcome = &mut work => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("interrupted")),
         }
-    })
+    });
+    // Connections first: what the work holds may be a server, which would wait for them to answer.
+    drop(runtime);
+    outcome
 }
 
 /// What a command says of an error of the researcher's library.
