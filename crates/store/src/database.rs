@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row};
 use tokio::sync::{mpsc, oneshot};
 
@@ -298,7 +299,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         return Err(Error::Damaged { path: path.to_owned(), finding });
     }
     connection.execute_batch(SETTINGS).map_err(unopenable)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    keep_statements(&connection).map_err(unopenable)?;
     Ok(connection)
 }
 
@@ -309,8 +310,15 @@ fn connect_to_read(path: &Path) -> Result<Connection, Error> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unopenable)?;
     connection.execute_batch(SETTINGS).map_err(unopenable)?;
     connection.execute_batch("PRAGMA query_only = ON").map_err(unopenable)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    keep_statements(&connection).map_err(unopenable)?;
     Ok(connection)
+}
+
+/// Has statements stay as they were prepared, and one plan serve all values: else SQLite prepares again for new ones.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn damaged_or(path: &Path, source: rusqlite::Error) -> Error {
