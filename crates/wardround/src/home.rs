@@ -36,6 +36,11 @@ pub(crate) fn folder(given: Option<PathBuf>, role: Role) -> Result<PathBuf, Fail
         .ok_or_else(|| Failure::usage("this user has no home folder").hint("name one with --dir"))
 }
 
+/// What a command must be given to find a folder that was named: nothing where it was not.
+pub(crate) fn argument(given: Option<&Path>) -> String {
+    given.map(|folder| format!(" --dir {}", folder.display())).unwrap_or_default()
+}
+
 /// Refuses a folder in which another role lives: both would hold the same lock.
 pub(crate) fn refuse_other_role(folder: &Path, role: Role) -> Result<(), Failure> {
     let other = match role {

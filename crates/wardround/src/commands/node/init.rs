@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    let given = home::argument(arguments.folder.dir.as_deref());
     let folder = super::folder(arguments.folder)?;
     let address = arguments
         .coordinator
@@ -34,7 +35,8 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
     let document = json!({"name": arguments.name, "dir": folder.root()});
     printer.result(&document, |_| {
         format!(
-            "node {} lives in {}\nadd a dataset with `wardround node dataset add`, then `wardround node start`",
+            "node {} lives in {}\nadd a dataset with `wardround node dataset add FILE --name NAME{given}`, \
+             then `wardround node start{given}`",
             arguments.name,
             folder.root().display()
         )
