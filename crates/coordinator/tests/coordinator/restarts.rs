@@ -1,8 +1,16 @@
 //! Dying in every state and going on.
 
+use protocol::wire::v1;
 use round::experiment::StateName;
 
 use crate::support::{Researcher, ScriptedNode, Server, connected, nodes, soon, test_config};
+
+/// An experiment that waits for all nodes, for after a restart they come back one by one.
+async fn of_all_three(researcher: &mut Researcher) -> v1::SubmitExperimentRequest {
+    let mut request = researcher.prepare(2).await;
+    request.min_nodes = 3;
+    request
+}
 
 /// The digest of the last model of a course that nothing disturbs.
 async fn undisturbed() -> String {
@@ -12,7 +20,7 @@ async fn undisturbed() -> String {
     let _nodes = nodes(&server.address(), scratch.path());
     let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
     connected(&mut researcher, 3).await;
-    let request = researcher.prepare(2).await;
+    let request = of_all_three(&mut researcher).await;
     let id = researcher.submit(request).await;
     researcher.watch_until(&id, "completed").await;
     let digest = researcher.model(&id).await;
@@ -31,7 +39,7 @@ async fn killed_in(state: StateName) -> String {
     let _nodes: Vec<ScriptedNode> = nodes(&server.address(), scratch.path());
     let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
     connected(&mut researcher, 3).await;
-    let request = researcher.prepare(2).await;
+    let request = of_all_three(&mut researcher).await;
     let id = request.experiment_id.clone();
     let mut calls = researcher.calls.clone();
     let sent = request.clone();
