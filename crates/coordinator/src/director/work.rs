@@ -1,5 +1,6 @@
 //! The work that outlives an event: aggregating, and deleting what is no longer kept.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,7 +62,11 @@ impl Aggregation<'_> {
             description: base.description(),
             durability: parameters::Durability::Renamed,
         };
-        let mean = FedAvg::new(self.weights).aggregate_hashed(base.schema(), &updates, output);
+        let mut fed_avg = FedAvg::new(self.weights);
+        if base.schema().data_bytes() < WORTH_A_THREAD {
+            fed_avg.threads = NonZeroUsize::MIN;
+        }
+        let mean = fed_avg.aggregate_hashed(base.schema(), &updates, output);
         let model = mean.map_err(fault)?;
         let adopted = self.shared.artifacts.adopt(&self.scratch, &model, Durability::PowerLoss);
         adopted.map_err(|error| AggregationFault::Round(storage_code(&error)))?;
@@ -135,3 +140,6 @@ pub(super) fn delete(work: &mut Work, shared: &Arc<Shared>, digests: Vec<Digest>
         None
     });
 }
+
+/// Bytes of a model below which a second thread would begin when the first has ended.
+const WORTH_A_THREAD: u64 = 64 << 10;
