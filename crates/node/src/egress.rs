@@ -210,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn of_many_metrics_the_first_thirty_two_leave() {
+        let names: Vec<String> = (0..40).map(|number| format!("custom_{number}")).collect();
+        let metrics = names.iter().map(|name| (name.clone(), 0.5)).collect();
+        let mut report = Some(MetricsReport { metrics, validation_count: 10, sums: None });
+        assert_eq!(filter_metrics(&mut report, &names, OPEN), [Warning::MetricNotDeclared]);
+        let left: Vec<String> = report.unwrap().metrics.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(left, names[..32]);
+    }
+
+    #[test]
     fn sums_that_are_too_large_stay_and_the_metrics_leave() {
         let report = |length| {
             let sums = Some(serde_json::Value::String("x".repeat(length)));

@@ -11,8 +11,8 @@ use crate::process::Daemon;
 /// An experiment file: logistic regression on every dataset with the tag `breast-cancer`, validated before and after.
 #[derive(Debug, Clone)]
 pub struct ExperimentFile {
-    /// The seed.
-    pub seed: u64,
+    /// The seed; without one the researcher's program draws it.
+    pub seed: Option<u64>,
     /// Rounds of training.
     pub rounds: u32,
     /// Successes that a round needs.
@@ -40,7 +40,7 @@ pub struct Experiment {
 impl Default for ExperimentFile {
     fn default() -> Self {
         Self {
-            seed: 42,
+            seed: Some(42),
             rounds: 2,
             min_nodes: 3,
             round_deadline: "60s",
@@ -93,9 +93,12 @@ impl ExperimentFile {
     fn text(&self) -> String {
         let Self { seed, rounds, min_nodes, round_deadline, experiment, training, .. } = self;
         let mut text = String::from("[experiment]\nname = \"kept promises\"\n");
+        if let Some(seed) = seed {
+            let _ = writeln!(text, "seed = {seed}");
+        }
         let _ = write!(
             text,
-            "tags = [\"breast-cancer\"]\nplan = \"logistic.toml\"\nrounds = {rounds}\nseed = {seed}\n\
+            "tags = [\"breast-cancer\"]\nplan = \"logistic.toml\"\nrounds = {rounds}\n\
              min_nodes = {min_nodes}\nround_deadline = \"{round_deadline}\"\n{experiment}\n\
              [strategy]\nkind = \"fed_avg\"\n[training_args]\n{training}"
         );

@@ -10,13 +10,28 @@ fn a_seed_decides_the_model_and_nothing_else_does() {
     let again = federation.submit(&ExperimentFile::default());
     assert_ne!(first.id, again.id);
     assert_eq!(again.await_model(), model, "the same seed");
-    let other = federation.submit(&ExperimentFile { seed: 43, ..ExperimentFile::default() });
+    let other = federation.submit(&ExperimentFile { seed: Some(43), ..ExperimentFile::default() });
     assert_ne!(other.await_model(), model, "another seed");
     for round in 1..=2 {
         let used = first.used(&federation.coordinator, round);
         let expected = [("east", 81), ("north", 162), ("south", 122)];
         assert_eq!(used, expected.map(|(node, samples)| (node.to_owned(), samples)));
     }
+}
+
+#[test]
+fn a_seed_that_was_drawn_is_recorded_and_makes_the_same_model_again() {
+    let mut federation = Federation::of_three();
+    let file = ExperimentFile { seed: None, ..ExperimentFile::default() };
+    let drawn = federation.submit_approved(&file);
+    let model = drawn.await_model();
+    let seed = drawn.details(&federation.coordinator)["seed"].as_u64();
+    assert!(seed.is_some(), "the seed is shown");
+    let again = federation.submit(&ExperimentFile { seed, ..ExperimentFile::default() });
+    assert_eq!(again.await_model(), model);
+    let other = federation.submit(&file);
+    other.await_model();
+    assert_ne!(other.details(&federation.coordinator)["seed"].as_u64(), seed, "drawn again");
 }
 
 #[test]

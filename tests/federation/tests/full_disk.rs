@@ -163,7 +163,7 @@ fn a_node_that_can_write_nothing_at_all_goes_on_once_it_can() {
 
 /// A model whose update is larger than a journal ever is.
 const WIDE: ExperimentFile = ExperimentFile {
-    seed: 42,
+    seed: Some(42),
     rounds: 2,
     min_nodes: 3,
     round_deadline: "60s",

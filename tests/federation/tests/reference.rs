@@ -13,7 +13,7 @@ fn twenty_rounds_agree_with_plain_numpy() {
         serde_json::from_str(include_str!("../reference/federated.json")).expect("is JSON");
     let mut federation = Federation::of_three();
     let file = ExperimentFile {
-        seed: reference["seed"].as_u64().expect("is a number"),
+        seed: reference["seed"].as_u64(),
         rounds: u32::try_from(reference["rounds"].as_u64().expect("is a number"))
             .expect("is small"),
         ..ExperimentFile::default()

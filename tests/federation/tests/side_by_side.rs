@@ -6,7 +6,11 @@ use serde_json::Value;
 #[test]
 fn two_experiments_at_once_make_the_models_of_each_alone() {
     let mut federation = Federation::of_three();
-    let files = [7, 8].map(|seed| ExperimentFile { seed, rounds: 6, ..ExperimentFile::default() });
+    let files = [7, 8].map(|seed| ExperimentFile {
+        seed: Some(seed),
+        rounds: 6,
+        ..ExperimentFile::default()
+    });
     let alone = [
         federation.submit_approved(&files[0]).await_model(),
         federation.submit(&files[1]).await_model(),
@@ -39,7 +43,7 @@ fn two_experiments_that_are_the_same_do_not_take_each_others_files() {
 #[test]
 fn a_node_with_one_slot_serves_who_came_first_and_the_other_sees_that_it_queues() {
     let mut federation = Federation::of_three();
-    let files = [7, 8].map(|seed| ExperimentFile { seed, ..ExperimentFile::default() });
+    let files = [7, 8].map(|seed| ExperimentFile { seed: Some(seed), ..ExperimentFile::default() });
     let models = [
         federation.submit_approved(&files[0]).await_model(),
         federation.submit(&files[1]).await_model(),
