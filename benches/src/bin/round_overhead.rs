@@ -113,8 +113,9 @@ fn replay(folder: &Path, rounds: u32) -> anyhow::Result<Vec<Duration>> {
                 let (coordinator, place) = (&coordinator, place.path());
                 scope.spawn(move || -> anyhow::Result<()> {
                     commit(node, NODE_COMMITS)?;
-                    // What the coordinator writes for a site: its progress, and a note that an update comes.
-                    commit(coordinator, 2)?;
+                    // What the coordinator writes for a site: a note that an update comes. How far the site is, is
+                    // written with whatever comes next.
+                    commit(coordinator, 1)?;
                     synchronise_file(place, &format!("update-{:?}", std::thread::current().id()))?;
                     // The reply, at both.
                     commit(node, 1)?;
@@ -177,8 +178,8 @@ impl Tracer {
 
 /// At a node before its update is sent: accepted, attempt started, exported. The reply is one more.
 const NODE_COMMITS: usize = 3;
-/// At the coordinator once the mean is kept: its event, the checkpoint, the next dispatch.
-const COORDINATOR_COMMITS: usize = 3;
+/// At the coordinator once the mean is kept: its event with the round's end, then the next dispatch.
+const COORDINATOR_COMMITS: usize = 2;
 /// As long as an entry of the journal.
 const BODY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
