@@ -73,8 +73,7 @@ impl Board {
         }
     }
 
-    /// Notes how far an execution is; says whether that is news. A node that goes back and forth is heard so often
-    /// only.
+    /// Notes how far an execution is; says whether that is news. After [`MOST_STAGES`] changes nothing is.
     pub(crate) fn set_stage(&self, id: ExperimentId, round_id: RoundId, stage: Stage) -> bool {
         self.tell(id, round_id, |told| {
             let is_news = told.stage != Some(stage) && told.changes < MOST_STAGES;

@@ -1,8 +1,9 @@
 //! Drives every experiment: takes what happens, commits it, then performs what follows.
 //!
 //! One task changes experiments, so that nothing about their order needs a lock. Whatever waits in the mailbox is
-//! taken together and committed once; no action is performed before its event is on the disk. When the commit itself
-//! fails the coordinator stops: what is in memory is then ahead of the journal, and a restart puts that right.
+//! taken together and committed once; no action is performed before its event is on the disk. A commit for which the
+//! disk has no room is tried until it has; when one fails otherwise the coordinator stops: what is in memory is then
+//! ahead of the journal, and a restart puts that right.
 
 mod attendance;
 mod commit;
