@@ -29,12 +29,10 @@ fn let_south_go_on(federation: &mut Federation) {
     federation.hospital("south").launch();
 }
 
-#[test]
-fn a_disk_without_room_for_files_pauses_and_the_same_model_comes_once_there_is_room() {
-    let Some(disk) = SmallDisk::mount(COORDINATOR_DISK) else { return };
-    let mut federation = Federation::with(NO_RESERVE, |folder| {
-        disk.link(&folder.join("coordinator/artifacts"));
-    });
+/// Three hospitals, the model that they make undisturbed, and a second experiment in whose midst the disk, on which
+/// `place` lies, is filled.
+fn filled_in_the_middle(disk: &SmallDisk, place: &str) -> (Federation, String, Experiment) {
+    let mut federation = Federation::with(NO_RESERVE, |folder| disk.link(&folder.join(place)));
     for name in ["north", "south", "east"] {
         federation.add_hospital(name);
     }
@@ -43,6 +41,13 @@ fn a_disk_without_room_for_files_pauses_and_the_same_model_comes_once_there_is_r
     let experiment = submit_with_south_standing_still(&mut federation);
     disk.fill();
     let_south_go_on(&mut federation);
+    (federation, model, experiment)
+}
+
+#[test]
+fn a_disk_without_room_for_files_pauses_and_the_same_model_comes_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount(COORDINATOR_DISK) else { return };
+    let (federation, model, experiment) = filled_in_the_middle(&disk, "coordinator/artifacts");
     let paused = experiment.await_named("paused");
     assert_eq!(paused["code"], "storage.full", "{paused}");
 
@@ -65,16 +70,7 @@ fn a_disk_without_room_for_files_pauses_and_the_same_model_comes_once_there_is_r
 #[test]
 fn a_disk_without_room_for_the_journal_loses_nothing_that_was_acknowledged() {
     let Some(disk) = SmallDisk::mount(COORDINATOR_DISK) else { return };
-    let mut federation =
-        Federation::with(NO_RESERVE, |folder| disk.link(&folder.join("coordinator")));
-    for name in ["north", "south", "east"] {
-        federation.add_hospital(name);
-    }
-    let model = federation.submit_approved(&ExperimentFile::default()).await_model();
-
-    let experiment = submit_with_south_standing_still(&mut federation);
-    disk.fill();
-    let_south_go_on(&mut federation);
+    let (federation, model, experiment) = filled_in_the_middle(&disk, "coordinator");
     // Uploads are refused, so it pauses; or its journal takes no more, so nothing goes on until there is room.
     await_trouble(&federation, &experiment);
     disk.free();
