@@ -1,0 +1,165 @@
+"""Tables: a CSV file's columns as inputs and targets."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy
+
+from ..data_manager import as_array, is_array
+from ..errors import DataError
+from ..granted import GRANTED
+from .framework import tensor
+
+Columns = str | int | Iterable[str | int] | None
+
+
+class TabularDataset:
+    """The granted table, or arrays, as a dataset of pairs.
+
+    ``input_columns`` and ``target_columns`` are names or positions; without inputs these are all
+    columns but the targets. One target column given as such, and not in a list, makes targets without
+    an axis of their own. ``classes`` turns a target column of texts into positions in that list.
+    ``missing`` says what happens to a row without a value: ``"error"``, ``"drop"`` or ``"keep"`` (as
+    NaN). ``path`` is only for a researcher's own machine: at a node the granted table is read.
+    """
+
+    gives_batches = True
+
+    def __init__(
+        self,
+        input_columns: Any = None,
+        target_columns: Any = None,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        *,
+        classes: list[Any] | None = None,
+        missing: str = "error",
+        path: str | None = None,
+    ):
+        self._transforms = (transform, target_transform)
+        # A transform is given one sample at a time; then whole batches cannot be.
+        self.gives_batches = transform is None and target_transform is None
+        if is_array(input_columns):
+            data, target = as_array(input_columns), as_array(target_columns)
+        else:
+            table = _Table(path)
+            data, target = table.select(input_columns, target_columns, classes, missing)
+        if len(data) != len(target):
+            raise DataError(f"the inputs have {len(data)} rows and the targets {len(target)}")
+        self._data, self._target = data, target
+        floats = target if classes is not None else target.astype(numpy.float32)
+        self._tensors = (tensor(data.astype(numpy.float32)), tensor(floats))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, position: int) -> tuple[Any, Any]:
+        pair = zip(self._transforms, self._tensors)
+        data, target = (_apply(transform, values[position]) for transform, values in pair)
+        return data, target
+
+    def __getitems__(self, positions: list[int]) -> Any:
+        if not self.gives_batches:
+            return [self[position] for position in positions]
+        return self._tensors[0][positions], self._tensors[1][positions]
+
+    def arrays(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """All inputs and all targets, in double precision."""
+        if self.gives_batches:
+            return self._data, self._target
+        pairs = [self[position] for position in range(len(self))]
+        data = numpy.stack([as_array(data).reshape(-1) for data, _ in pairs])
+        return data, numpy.stack([as_array(target) for _, target in pairs])
+
+
+class _Table:
+    """A CSV file's header and cells."""
+
+    def __init__(self, path: str | None):
+        grant = GRANTED.grant
+        if grant is not None:
+            if grant.kind != "table":
+                raise DataError(f"the granted dataset is of kind {grant.kind}, not a table")
+            path = grant.path
+        if path is None:
+            raise DataError("no table is granted: give its path")
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            self._header = next(reader, [])
+            rows = list(reader)
+        if any(len(row) != len(self._header) for row in rows):
+            raise DataError("the table's rows differ in length")
+        self._columns = list(zip(*rows)) if rows else [()] * len(self._header)
+
+    def select(
+        self, inputs: Columns, targets: Columns, classes: list[Any] | None, missing: str
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        if missing not in ("error", "drop", "keep"):
+            raise DataError(f"missing may be error, drop or keep, not {missing!r}")
+        single = isinstance(targets, (str, int))
+        target_positions = self._positions(targets, [])
+        others = [place for place in range(len(self._header)) if place not in target_positions]
+        input_positions = self._positions(inputs, others)
+        data = self._numbers(input_positions)
+        if classes is None:
+            target = self._numbers(target_positions)
+        else:
+            target = self._labels(target_positions, classes)
+        kept = _complete(data, target, missing)
+        data, target = data[kept], target[kept]
+        if classes is not None:
+            target = target.astype(numpy.int64)
+        return data, target[:, 0] if single else target
+
+    def _positions(self, columns: Columns, default: list[int]) -> list[int]:
+        if columns is None or columns == "*":
+            return default
+        names = [columns] if isinstance(columns, (str, int)) else list(columns)
+        return [self._position(name) for name in names]
+
+    def _position(self, name: str | int) -> int:
+        if isinstance(name, int) and 0 <= name < len(self._header):
+            return name
+        if isinstance(name, str) and name in self._header:
+            return self._header.index(name)
+        raise DataError(f"the table has no column {name!r}")
+
+    def _numbers(self, positions: list[int]) -> numpy.ndarray:
+        columns = [self._number_column(position) for position in positions]
+        rows = len(self._columns[0]) if self._columns else 0
+        return numpy.stack(columns, axis=1) if columns else numpy.empty((rows, 0))
+
+    def _number_column(self, position: int) -> numpy.ndarray:
+        cells = [cell if cell.strip() else "nan" for cell in self._columns[position]]
+        try:
+            return numpy.array([float(cell) for cell in cells], numpy.float64)
+        except ValueError as error:
+            name = self._header[position]
+            raise DataError(f"column {name!r} holds values that are not numbers") from error
+
+    def _labels(self, positions: list[int], classes: list[Any]) -> numpy.ndarray:
+        places = {str(label): float(place) for place, label in enumerate(classes)}
+        columns = []
+        for position in positions:
+            cells = [cell.strip() for cell in self._columns[position]]
+            if any(cell and cell not in places for cell in cells):
+                name = self._header[position]
+                raise DataError(f"column {name!r} holds values that are not among the classes")
+            columns.append(numpy.array([places.get(cell, numpy.nan) for cell in cells]))
+        return numpy.stack(columns, axis=1) if columns else numpy.empty((0, 0))
+
+
+def _complete(data: numpy.ndarray, target: numpy.ndarray, missing: str) -> numpy.ndarray:
+    complete = ~(numpy.isnan(data).any(axis=1) | numpy.isnan(target).any(axis=1))
+    if missing == "keep" or complete.all():
+        return numpy.ones(len(data), bool)
+    if missing == "error":
+        raise DataError(f"{int((~complete).sum())} rows lack a value")
+    return complete
+
+
+def _apply(transform: Callable[[Any], Any] | None, value: Any) -> Any:
+    return value if transform is None else transform(value)

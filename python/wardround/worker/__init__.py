@@ -1,0 +1,1 @@
+"""The process that runs a plan for a node. Not for plans to import."""
