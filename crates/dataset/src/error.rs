@@ -5,8 +5,11 @@ use std::io;
 
 use protocol::{Code, ColumnType};
 
-/// An error of this crate. No variant can hold the content of a cell, and none holds a path: the caller knows
-/// the path, and an error may be logged.
+use crate::{Kind, image, loading_plan, nifti};
+
+/// An error of this crate. No variant can hold the content of a cell, and none holds a path from outside the dataset:
+/// the caller knows it. A file inside a dataset's folder is named, for its owner has to find it; such an error stays in
+/// the owner's log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Caller: a column that is asked for, withheld or named as the patients' is not there.
@@ -148,6 +151,93 @@ pub enum Error {
     /// Data: a Parquet file that breaks the format.
     #[error("the file is not well-formed Parquet")]
     MalformedParquet,
+    /// Data: something is wrong with a file of a folder.
+    #[error("file {file:?} cannot be used")]
+    File {
+        /// The file, relative to the dataset's folder.
+        file: String,
+        /// What is wrong.
+        #[source]
+        error: Box<Error>,
+    },
+    /// Configuration: the path leads to something else than a folder.
+    #[error("the path does not lead to a folder")]
+    NotAFolder,
+    /// Configuration: a folder that looks like none of the kinds.
+    #[error("the folder is neither an image folder nor a medical folder")]
+    UnknownKind,
+    /// Configuration: a link, followed, would let a plan read what is not of the dataset.
+    #[error("the link leads out of the dataset's folder")]
+    LeadsOut,
+    /// Data: a file's name is no text.
+    #[error("the name is not UTF-8")]
+    FileName,
+    /// Data: a limit of this crate.
+    #[error("the folder exceeds the limit of {limit} {what}")]
+    FolderLimit {
+        /// The limit.
+        limit: u64,
+        /// Of what.
+        what: &'static str,
+    },
+    /// Data: an image that cannot be decoded.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// Data: a volume that cannot be read.
+    #[error(transparent)]
+    Volume(#[from] nifti::Error),
+    /// Data: no image in any class folder.
+    #[error("no folder in the dataset's folder holds a PNG or JPEG image")]
+    NoImages,
+    /// Data: no subject that can be used.
+    #[error("none of {subjects} subjects has what is asked for")]
+    NoSubjects {
+        /// The subjects' folders.
+        subjects: u64,
+    },
+    /// Data: the demographics name a subject more than once.
+    #[error("column {column:?} names a subject again in {rows} rows")]
+    RepeatedSubject {
+        /// The column of the subjects' names.
+        column: String,
+        /// How many rows.
+        rows: u64,
+    },
+    /// Caller: a modality that is in no subject.
+    #[error("modality {0:?} is in no subject's folder")]
+    UnknownModality(String),
+    /// Data: a value that the loading plan does not map.
+    #[error("{place}, column {column:?}: the value is none of those that the loading plan maps")]
+    Unmapped {
+        /// Where.
+        place: Place,
+        /// The column, as the study calls it.
+        column: String,
+    },
+    /// Data: a number that is beyond the range of a 64-bit float after its unit is changed.
+    #[error(
+        "{place}, column {column:?}: the number is beyond the range of a 64-bit float in its new unit"
+    )]
+    Unscalable {
+        /// Where.
+        place: Place,
+        /// The column, as the study calls it.
+        column: String,
+    },
+    /// Caller: a reader of one kind of dataset is given another.
+    #[error("the dataset is {}, not {}", found.article(), expected.article())]
+    WrongKind {
+        /// What it is.
+        found: Kind,
+        /// What it should be.
+        expected: Kind,
+    },
+    /// Configuration: a loading plan that does not fit.
+    #[error(transparent)]
+    LoadingPlan(#[from] loading_plan::Error),
+    /// Environment: what is granted cannot be written.
+    #[error("the granted view cannot be written")]
+    Write(#[source] io::Error),
 }
 
 impl Error {
@@ -157,10 +247,14 @@ impl Error {
     }
 
     /// The code that a round ends with when its dataset gives this error.
-    pub const fn code(&self) -> Code {
+    pub fn code(&self) -> Code {
         match self {
             Self::Interrupted => Code::Cancelled,
-            Self::Open(_) | Self::Read(_) | Self::NotAFile => Code::DataUnavailable,
+            Self::Open(_) | Self::Read(_) | Self::NotAFile | Self::NotAFolder => {
+                Code::DataUnavailable
+            }
+            Self::Write(_) => Code::NodeInternal,
+            Self::File { error, .. } => error.code(),
             Self::UnknownColumn(_)
             | Self::HiddenColumn(_)
             | Self::NotNumeric { .. }
@@ -182,13 +276,42 @@ impl Error {
             | Self::Limit { .. }
             | Self::Nested(_)
             | Self::Compression { .. }
-            | Self::MalformedParquet => Code::DataInvalid,
+            | Self::MalformedParquet
+            | Self::UnknownKind
+            | Self::LeadsOut
+            | Self::FileName
+            | Self::FolderLimit { .. }
+            | Self::Image(_)
+            | Self::Volume(_)
+            | Self::NoImages
+            | Self::NoSubjects { .. }
+            | Self::RepeatedSubject { .. }
+            | Self::UnknownModality(_)
+            | Self::Unmapped { .. }
+            | Self::Unscalable { .. }
+            | Self::WrongKind { .. }
+            | Self::LoadingPlan(_) => Code::DataInvalid,
         }
     }
 
     /// What the owner can do about it, where there is an advice.
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::File { error, .. } => error.hint(),
+            Self::UnknownKind => Some(
+                "an image folder has one folder for each class; a medical folder is \
+                 subject/modality/*.nii or *.nii.gz; `--kind` states which it is",
+            ),
+            Self::LeadsOut => Some("put the file itself into the folder, or remove the link"),
+            Self::Image(_) | Self::Volume(_) => {
+                Some("export the file again from where it comes from, or move it out of the folder")
+            }
+            Self::NoSubjects { .. } => {
+                Some("a volume is found at subject/modality/*.nii or *.nii.gz, one in each folder")
+            }
+            Self::Unmapped { .. } => {
+                Some("name every value that the column has; an empty text makes it missing")
+            }
             Self::Changed => Some("look at the change with `wardround node dataset check`"),
             Self::Encoding { .. } | Self::HeaderEncoding(_) | Self::NotText(_) => {
                 Some("save the table as CSV in UTF-8")

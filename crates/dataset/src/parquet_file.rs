@@ -22,8 +22,8 @@ use crate::source::Builder;
 use crate::unchanging::Unchanging;
 
 /// Describes the file's table.
-pub(crate) fn scan(file: &File) -> Result<Scan, Error> {
-    let (digest, file) = Unchanging::of(file, &mut Interrupt::never())?;
+pub(crate) fn scan(file: &File, interrupt: &mut Interrupt<'_>) -> Result<Scan, Error> {
+    let (digest, file) = Unchanging::of(file, interrupt)?;
     let described = guarded(|| {
         let file = ParquetFile::open(&file)?;
         let columns = (0..file.columns.len()).map(|place| describe(&file, place));

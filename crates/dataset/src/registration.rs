@@ -98,6 +98,15 @@ pub struct Retyped {
 ///
 /// The file cannot be read, is not a well-formed table, or lacks a column that the options name.
 pub fn register(path: &Path, options: &Options) -> Result<Registration, Error> {
+    register_interruptibly(path, options, &mut Interrupt::never())
+}
+
+/// As [`register`], and ends early where it is told to.
+pub(crate) fn register_interruptibly(
+    path: &Path,
+    options: &Options,
+    interrupt: &mut Interrupt<'_>,
+) -> Result<Registration, Error> {
     let mut file = open(path)?;
     let metadata = file.metadata().map_err(Error::Read)?;
     let mut start = Vec::new();
@@ -106,8 +115,8 @@ pub fn register(path: &Path, options: &Options) -> Result<Registration, Error> {
     let format = detect::detect(sample, options)?;
     file.rewind().map_err(Error::Read)?;
     let scan = match format {
-        Format::Delimited(dialect) => scan(&file, &start, dialect)?,
-        Format::Parquet => parquet_file::scan(&file)?,
+        Format::Delimited(dialect) => scan(&file, &start, dialect, interrupt.lend())?,
+        Format::Parquet => parquet_file::scan(&file, interrupt)?,
     };
     let now = file.metadata().map_err(Error::Read)?;
     // The first bytes were looked at before the others.
@@ -142,12 +151,21 @@ pub fn register(path: &Path, options: &Options) -> Result<Registration, Error> {
 ///
 /// The file cannot be read, or its new content cannot be registered.
 pub fn check(path: &Path, registration: &Registration) -> Result<Check, Error> {
+    check_interruptibly(path, registration, &mut Interrupt::never())
+}
+
+/// As [`check`], and ends early where it is told to.
+pub(crate) fn check_interruptibly(
+    path: &Path,
+    registration: &Registration,
+    interrupt: &mut Interrupt<'_>,
+) -> Result<Check, Error> {
     let mut file = open(path)?;
     let size = file.metadata().map_err(Error::Read)?.len();
-    if size == registration.size && digest(&mut file)? == registration.digest {
+    if size == registration.size && digest(&mut file, interrupt.lend())? == registration.digest {
         return Ok(Check::Unchanged);
     }
-    let now = register(path, &registration.options)?;
+    let now = register_interruptibly(path, &registration.options, interrupt)?;
     Ok(if now.digest == registration.digest {
         Check::Unchanged
     } else {
@@ -234,19 +252,24 @@ pub(crate) fn open(path: &Path) -> Result<File, Error> {
 }
 
 /// Hashes a file from its first byte.
-fn digest(file: &mut File) -> Result<Digest, Error> {
+fn digest(file: &mut File, interrupt: Interrupt<'_>) -> Result<Digest, Error> {
     file.rewind().map_err(Error::Read)?;
-    let mut hashed = Hashed::new(file, Interrupt::never());
+    let mut hashed = Hashed::new(file, interrupt);
     let mut buffer = vec![0; BUFFER_BYTES];
-    while hashed.read(&mut buffer).map_err(Error::Read)? > 0 {}
+    while hashed.read(&mut buffer).map_err(Error::reading)? > 0 {}
     hashed.finish().map(|(digest, _)| digest)
 }
 
-fn scan(file: &File, start: &[u8], dialect: Dialect) -> Result<Scan, Error> {
+fn scan(
+    file: &File,
+    start: &[u8],
+    dialect: Dialect,
+    interrupt: Interrupt<'_>,
+) -> Result<Scan, Error> {
     let names = delimited::column_names(start, dialect)?;
     let mut profiles: Vec<Profile> = names.iter().map(|_| Profile::default()).collect();
     let mut rows = 0;
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(file, Interrupt::never()));
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, Hashed::new(file, interrupt));
     delimited::for_each_row(&mut input, dialect, names.len(), |record| {
         rows += 1;
         for ((raw, profile), name) in record.cells().zip(&mut profiles).zip(&names) {

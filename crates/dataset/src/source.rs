@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufReader, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::ColumnType;
 
-use crate::Interrupt;
 use crate::cell::Cell;
 use crate::delimited::{self, Record};
 use crate::error::{Error, Place};
@@ -15,6 +14,8 @@ use crate::parquet_file;
 use crate::registration::{self, BUFFER_BYTES, Hashed, Registration, utf8};
 use crate::table::{CategoriesBuilder, Column, Table};
 use crate::unchanging::Unchanging;
+use crate::view::{self, Value};
+use crate::{AttachedPlan, Interrupt, rows};
 
 /// A registered table's file, open for reading.
 ///
@@ -37,7 +38,9 @@ use crate::unchanging::Unchanging;
 #[derive(Debug)]
 pub struct TabularSource<'a> {
     file: File,
+    path: PathBuf,
     registration: &'a Registration,
+    plan: Option<&'a AttachedPlan>,
 }
 
 /// A column to read, and the form in which it is wanted.
@@ -59,10 +62,16 @@ impl<'a> TabularSource<'a> {
         let file = registration::open(path)?;
         let size = file.metadata().map_err(Error::Read)?.len();
         if size == registration.size {
-            Ok(Self { file, registration })
+            Ok(Self { file, path: path.to_owned(), registration, plan: None })
         } else {
             Err(Error::Changed)
         }
+    }
+
+    /// Reads under a data loading plan: columns have the study's names, and cells the study's values and units.
+    #[must_use]
+    pub fn under(self, plan: Option<&'a AttachedPlan>) -> Self {
+        Self { plan, ..self }
     }
 
     /// Reads columns into memory, and with them who the rows belong to.
@@ -87,6 +96,9 @@ impl<'a> TabularSource<'a> {
         requests: &[Request<'_>],
         interrupt: &mut Interrupt<'_>,
     ) -> Result<Table, Error> {
+        if let Some(plan) = self.plan {
+            return self.read_under(plan, requests, interrupt);
+        }
         let mut builders = self.builders(requests)?;
         self.file.rewind().map_err(Error::Read)?;
         match self.registration.format {
@@ -105,6 +117,43 @@ impl<'a> TabularSource<'a> {
         let groups = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
         let named = requests.iter().map(|request| request.column().to_owned());
         let columns = named.zip(builders.into_iter().map(|builder| builder.cells.finish()));
+        Ok(Table::new(rows, columns.collect(), groups.map(|groups| groups.cells.into_groups())))
+    }
+
+    /// Reads what the plan makes of the columns.
+    fn read_under(
+        &self,
+        plan: &AttachedPlan,
+        requests: &[Request<'_>],
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<Table, Error> {
+        let all = view::columns(self.registration, Some(plan))?;
+        let mut columns = Vec::with_capacity(requests.len() + 1);
+        let mut builders = Vec::with_capacity(requests.len() + 1);
+        for request in requests {
+            let name = request.column();
+            let unknown = || match self.registration.is_hidden(name) {
+                true => Error::HiddenColumn(name.to_owned()),
+                false => Error::UnknownColumn(name.to_owned()),
+            };
+            let column = view::find(&all, name).ok_or_else(unknown)?;
+            builders.push(Builder::of(*request, column.place, column.column_type)?);
+            columns.push(column.clone());
+        }
+        if let Some(name) = &self.registration.options.patient_id {
+            let column = view::hidden(self.registration, name)?;
+            builders.push(Builder::categories(name, column.place));
+            columns.push(column);
+        }
+        let mut rows = 0;
+        rows::for_each(&self.path, self.registration, &columns, interrupt, |row| {
+            rows += 1;
+            let cells = row.values.iter().zip(&mut builders);
+            cells.into_iter().try_for_each(|(value, builder)| builder.push_value(value, row.place))
+        })?;
+        let groups = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
+        let named = requests.iter().map(|request| request.column().to_owned());
+        let columns = named.zip(builders.into_iter().map(Builder::finish));
         Ok(Table::new(rows, columns.collect(), groups.map(|groups| groups.cells.into_groups())))
     }
 
@@ -127,20 +176,13 @@ impl<'a> TabularSource<'a> {
     fn builder(&self, name: &str, request: Request<'_>) -> Result<Builder, Error> {
         let place = self.registration.place(name)?;
         let column_type = self.registration.columns[place].column_type;
-        let cells = match request {
-            Request::Categories(_) => Cells::Categories(CategoriesBuilder::default()),
-            Request::Numbers(_) => match column_type {
-                ColumnType::Integer | ColumnType::Number | ColumnType::Boolean => {
-                    // No row is shorter than a byte in a text, so a registration cannot ask for too much.
-                    let rows = self.registration.rows.min(self.registration.size);
-                    Cells::Numbers(Vec::with_capacity(usize::try_from(rows).unwrap_or(0)))
-                }
-                ColumnType::Category | ColumnType::Text => {
-                    return Err(Error::NotNumeric { column: name.to_owned(), column_type });
-                }
-            },
-        };
-        Ok(Builder { column: name.to_owned(), place, cells })
+        let mut builder = Builder::of(request, place, column_type)?;
+        if let Cells::Numbers(numbers) = &mut builder.cells {
+            // No row is shorter than a byte in a text, so a registration cannot ask for too much.
+            let rows = self.registration.rows.min(self.registration.size);
+            numbers.reserve_exact(usize::try_from(rows).unwrap_or(0));
+        }
+        Ok(builder)
     }
 
     fn read_delimited(
@@ -189,6 +231,45 @@ enum Cells {
 }
 
 impl Builder {
+    /// A column of numbers.
+    pub(crate) fn numbers(column: &str, place: usize) -> Self {
+        Self { column: column.to_owned(), place, cells: Cells::Numbers(Vec::new()) }
+    }
+
+    /// A column of texts.
+    pub(crate) fn categories(column: &str, place: usize) -> Self {
+        let cells = Cells::Categories(CategoriesBuilder::default());
+        Self { column: column.to_owned(), place, cells }
+    }
+
+    /// What a request needs of a column of this type.
+    fn of(request: Request<'_>, place: usize, column_type: ColumnType) -> Result<Self, Error> {
+        let name = request.column();
+        match (request, column_type) {
+            (Request::Categories(_), _) => Ok(Self::categories(name, place)),
+            (
+                Request::Numbers(_),
+                ColumnType::Integer | ColumnType::Number | ColumnType::Boolean,
+            ) => Ok(Self::numbers(name, place)),
+            (Request::Numbers(_), ColumnType::Category | ColumnType::Text) => {
+                Err(Error::NotNumeric { column: name.to_owned(), column_type })
+            }
+        }
+    }
+
+    /// Adds one row's value.
+    fn push_value(&mut self, value: &Value<'_>, place: Place) -> Result<(), Error> {
+        match (&self.cells, value.text()) {
+            (Cells::Categories(_), Some(text)) => self.push(Cell::Text(text.as_bytes()), place),
+            (Cells::Categories(_), None) | (Cells::Numbers(_), _) => self.push(value.cell(), place),
+        }
+    }
+
+    /// The finished column.
+    pub(crate) fn finish(self) -> Column {
+        self.cells.finish()
+    }
+
     fn push_from(&mut self, record: Record<'_>, dialect: Dialect) -> Result<(), Error> {
         let raw = record.cell(self.place);
         let cell = Cell::parse(raw, dialect.decimal);

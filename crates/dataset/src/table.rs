@@ -183,6 +183,11 @@ impl Categories {
         self.codes.iter().map(|&code| (code != MISSING).then_some(code))
     }
 
+    /// The text of a row, where it has one.
+    pub(crate) fn text(&self, row: usize) -> Option<&str> {
+        self.values.get(self.codes[row] as usize).map(String::as_str)
+    }
+
     /// For each row the place of its text among the declared ones; else how many rows have another, and the first
     /// of them counted from 1.
     fn classes(&self, declared: &[String]) -> Result<Vec<Option<u32>>, (usize, usize)> {
