@@ -23,6 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from wardround import safetensors  # noqa: E402
 from wardround.worker import job  # noqa: E402
 
+LOADED = job.preload(["torch", "sklearn"])
+"""The frameworks that are installed, imported once: the workers are forked as a node forks them.
+
+Nothing in this process may compute with several threads, or the forked workers could hang.
+"""
+
 TIMEOUT = 120.0
 """Seconds that a test waits for one frame; a hang becomes a failure."""
 

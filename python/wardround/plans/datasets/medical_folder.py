@@ -52,7 +52,7 @@ class MedicalFolderDataset:
         grant = GRANTED.grant
         if grant is not None:
             self._root = grant.path
-            subjects = grant.samples("medical_folder")["samples"]
+            subjects = _granted_subjects(grant.samples("medical_folder"))
         elif root is not None:
             self._root = root
             subjects = _scan(root, _demographics(tabular_file, index_col))
@@ -72,10 +72,6 @@ class MedicalFolderDataset:
         images = self._volumes(entry, self.data_modalities, self._transforms)
         targets = self._volumes(entry, self.target_modalities, self._target_transforms)
         return (images, self._numbers(entry["demographics"])), targets
-
-    def subjects(self) -> list[str]:
-        """The names of the subjects that have all modalities, in order."""
-        return [entry["subject"] for entry in self._subjects]
 
     def demographics(self, position: int) -> dict[str, Any]:
         """A subject's row of the demographics table."""
@@ -97,6 +93,18 @@ class MedicalFolderDataset:
         else:
             values = self._demographics_transform(dict(row))
         return tensor(as_array(values).astype(numpy.float32))
+
+
+def _granted_subjects(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """A manifest's samples, each with its demographics by column; it never names a subject."""
+    names = [column["name"] for column in manifest.get("columns", [])]
+    return [
+        {
+            "images": entry["images"],
+            "demographics": dict(zip(names, entry.get("demographics", []))),
+        }
+        for entry in manifest["samples"]
+    ]
 
 
 def _names(modalities: str | Iterable[str]) -> list[str]:
@@ -170,7 +178,7 @@ def _scan(root: str, rows: dict[str, dict[str, Any]] | None) -> list[dict[str, A
             if volumes:
                 images[modality] = f"{subject}/{modality}/{volumes[0]}"
         row = {} if rows is None else rows[subject]
-        subjects.append({"subject": subject, "images": images, "demographics": row})
+        subjects.append({"images": images, "demographics": row})
     return subjects
 
 

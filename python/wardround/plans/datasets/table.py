@@ -15,6 +15,9 @@ from .framework import tensor
 
 Columns = str | int | Iterable[str | int] | None
 
+BOOLEANS = {"true": "1", "false": "0", "": "nan"}
+"""Cells that stand for a number: a granted table's booleans, and a missing value."""
+
 
 class TabularDataset:
     """The granted table, or arrays, as a dataset of pairs.
@@ -133,7 +136,7 @@ class _Table:
         return numpy.stack(columns, axis=1) if columns else numpy.empty((rows, 0))
 
     def _number_column(self, position: int) -> numpy.ndarray:
-        cells = [cell if cell.strip() else "nan" for cell in self._columns[position]]
+        cells = [BOOLEANS.get(cell, cell) for cell in self._columns[position]]
         try:
             return numpy.array([float(cell) for cell in cells], numpy.float64)
         except ValueError as error:
