@@ -44,7 +44,7 @@ pub(crate) async fn delete(shared: &Arc<Shared>, digests: Vec<Digest>) {
 
 fn delete_one(shared: &Shared, digest: Digest) {
     // Nobody notes between the look and the deletion that he has brought the file again.
-    let _turn = shared.possession.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = shared.possession.write().unwrap_or_else(PoisonError::into_inner);
     match shared.database.read_blocking(move |transaction| is_wanted(transaction, &digest)) {
         Ok(true) => {}
         Ok(false) => match shared.artifacts.delete(&digest) {

@@ -1,7 +1,7 @@
 //! What all parts of a running coordinator share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use protocol::{Code, ExperimentId, Scalar, Timestamp};
 use store::{ArtifactStore, Clock, Database};
@@ -22,8 +22,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: Timestamp,
     pub(crate) database: Database,
     pub(crate) artifacts: ArtifactStore,
-    /// Held while it is noted who has brought a file, and while a file that nobody wants is deleted.
-    pub(crate) possession: Mutex<()>,
+    /// Read while it is noted who has brought a file, written while a file that nobody wants is deleted.
+    pub(crate) possession: RwLock<()>,
     pub(crate) board: Board,
     pub(crate) registry: Registry,
     pub(crate) feeds: Feeds,

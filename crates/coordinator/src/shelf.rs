@@ -91,7 +91,7 @@ impl Shelf {
             Err(Error::Absent { .. } | Error::Damaged { .. }) => return Ok(None),
             Err(error) => return Err(refusal(error)),
         }
-        let _turn = self.shared.possession.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.shared.possession.read().unwrap_or_else(PoisonError::into_inner);
         self.note(caller.to_string(), reference)?;
         Ok(Some(Begun::Complete))
     }
@@ -146,6 +146,31 @@ impl ArtifactShelf for Shelf {
         Ok(Begun::Partial { id: partial.id().to_string(), offset: partial.offset() })
     }
 
+    fn put(
+        &self,
+        caller: &Caller,
+        reference: &ArtifactReference,
+        bytes: &[u8],
+    ) -> Result<(), ShelfError> {
+        // Whoever brings the bytes may know that they are here.
+        if self.shared.artifacts.size(&reference.digest).is_some()
+            && Digest::of(bytes) == reference.digest
+            && self.find_brought(caller, reference)?.is_some()
+        {
+            return Ok(());
+        }
+        let turn = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        self.admit(caller, reference)?;
+        drop(turn);
+        let artifacts = &self.shared.artifacts;
+        // Until the row is there, only the pin keeps the file from whoever deletes what nobody wants.
+        let _pin = artifacts.pin(&reference.digest);
+        let put = artifacts.put(bytes, &reference.digest, Durability::PowerLoss);
+        put.map_err(|error| self.refuse(error))?;
+        let _turn = self.shared.possession.read().unwrap_or_else(PoisonError::into_inner);
+        self.note(caller.to_string(), reference)
+    }
+
     fn resume(&self, caller: &Caller, id: &str) -> Result<Box<dyn Upload>, ShelfError> {
         let id: PartialId = id.parse().map_err(|_| ShelfError::Absent)?;
         if !id.belongs_to(&caller.to_string()) {
@@ -184,7 +209,7 @@ impl Upload for Bringing {
         // Until the row is there, only the pin keeps the file from whoever deletes what nobody wants.
         let _pin = shelf.shared.artifacts.pin(&reference.digest);
         partial.commit(Durability::PowerLoss).map_err(|error| shelf.refuse(error))?;
-        let _turn = shelf.shared.possession.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = shelf.shared.possession.read().unwrap_or_else(PoisonError::into_inner);
         shelf.note(owner, &reference)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use protocol::{ArtifactReference, Digest};
 use store::Durability;
-use store::artifact::{self, ArtifactStore, Begun, Partial, Pin};
+use store::artifact::{self, Artifact, ArtifactStore, Begun, Partial, Pin};
 use tokio::sync::Mutex;
 use transport::ArtifactClient;
 use transport::artifact::client;
@@ -90,17 +90,13 @@ impl Carrier {
                 .await
                 .map_err(|error| Error::of(reference.digest, error))?;
         }
-        let (store, digest) = (self.store.clone(), reference.digest);
-        let artifact = blocking(move || store.open_verified(&digest)).await;
-        let artifact = artifact.map_err(Error::Store)?;
+        let artifact = self.open(reference.digest).await?;
         Ok(Fetched { path: artifact.path, _pin: pin })
     }
 
     /// Takes an update to the other side, which confirms its digest.
     pub(crate) async fn deliver(&self, reference: &ArtifactReference) -> Result<(), Error> {
-        let (store, digest) = (self.store.clone(), reference.digest);
-        let artifact =
-            blocking(move || store.open_verified(&digest)).await.map_err(Error::Store)?;
+        let artifact = self.open(reference.digest).await?;
         match &self.way {
             Way::Coordinator(client) => client
                 .upload(reference, &artifact.path)
@@ -113,6 +109,15 @@ impl Carrier {
                     .map_err(Error::Output)
             }
         }
+    }
+
+    /// Opens a file of the store, hashing it first where that was not done yet.
+    async fn open(&self, digest: Digest) -> Result<Artifact, Error> {
+        if let Some(known) = self.store.open_known(&digest).map_err(Error::Store)? {
+            return Ok(known);
+        }
+        let store = self.store.clone();
+        blocking(move || store.open_verified(&digest)).await.map_err(Error::Store)
     }
 
     /// Two rounds that need the same file fetch it once.

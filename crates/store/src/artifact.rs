@@ -4,6 +4,7 @@
 //! while they do, and a rename puts the whole file in its place. All calls block on the disk; an
 //! asynchronous caller makes them where blocking is allowed.
 
+mod at_once;
 mod error;
 mod index;
 mod partial;

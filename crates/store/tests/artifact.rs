@@ -492,3 +492,57 @@ proptest! {
         prop_assert_eq!(read(&store, &expected), bytes);
     }
 }
+
+#[test]
+fn a_small_file_is_put_whole_or_not_at_all() {
+    for durability in [Durability::Process, Durability::PowerLoss] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let kept = reference(b"update");
+        assert!(store.open_known(&kept.digest).unwrap().is_none());
+        let other = store.put(b"another", &kept.digest, durability).unwrap_err();
+        assert!(matches!(other, Error::DigestMismatch { .. }), "{other}");
+        assert_eq!((store.list(), partials(folder.path())), (Vec::new(), Vec::new()));
+
+        store.put(b"update", &kept.digest, durability).unwrap();
+        store.put(b"update", &kept.digest, durability).unwrap();
+        assert_eq!(read(&store, &kept), b"update");
+        assert_eq!(store.open_known(&kept.digest).unwrap().unwrap().size, 6);
+        assert_eq!((store.list(), partials(folder.path())), (vec![kept.clone()], Vec::new()));
+        assert_eq!(read(&open(folder.path()), &kept), b"update");
+    }
+}
+
+#[test]
+fn many_who_put_the_same_bytes_at_once_all_succeed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for number in 0..40_u32 {
+        let bytes = number.to_le_bytes();
+        let kept = reference(&bytes);
+        std::thread::scope(|scope| {
+            let putting = [(); 4]
+                .map(|()| scope.spawn(|| store.put(&bytes, &kept.digest, Durability::PowerLoss)));
+            for put in putting {
+                put.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(read(&store, &kept), bytes);
+    }
+    assert_eq!((store.total_size(), partials(folder.path())), (160, Vec::new()));
+}
+
+#[test]
+fn a_small_file_must_fit_under_the_bound_and_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { capacity: Some(5), ..Settings::default() };
+    let store = open_with(folder.path(), settings);
+    let kept = reference(b"update");
+    let error = store.put(b"update", &kept.digest, Durability::Process).unwrap_err();
+    assert!(matches!(error, Error::NoRoom { .. }), "{error}");
+    let settings = Settings { reserve: u64::MAX, ..Settings::default() };
+    let full = open_with(folder.path(), settings);
+    let error = full.put(b"update", &kept.digest, Durability::Process).unwrap_err();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    assert_eq!((full.list(), partials(folder.path())), (Vec::new(), Vec::new()));
+}

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET`, `HEAD /artifacts/{digest}` | the file; one `Range`, `If-None-Match`, `If-Range`; `ETag` is the digest |
+//! | `PUT /artifacts/{digest}` | a file of 256 KiB at most, whole; 200 checked and kept |
 //! | `POST /uploads` `{"digest", "size"}` | `{"id", "offset", "complete"}`; 201 begun or continued, 200 complete |
 //! | `HEAD /uploads/{id}` | `Upload-Offset`, `Upload-Length` |
 //! | `PATCH /uploads/{id}`, `Upload-Offset` | appends; 204 when bytes are missing still, 200 when whole, checked and kept |
@@ -28,6 +29,9 @@ pub use shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
 /// Bytes that are read or written at once: few enough to stay in a core's cache from the network to
 /// the digest, enough that a call costs nothing beside them.
 pub(crate) const CHUNK: usize = 256 << 10;
+
+/// The longest file that is brought or fetched in one step, in memory; longer ones stream and can be taken up again.
+pub(crate) const AT_ONCE: u64 = CHUNK as u64;
 
 /// Chunks that wait between the network and the disk; a full queue holds the network back.
 const CHUNKS_WAITING: usize = 4;

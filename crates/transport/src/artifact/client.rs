@@ -1,8 +1,8 @@
 //! Fetching and bringing artifacts, going on where a transfer broke.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode, header};
@@ -16,16 +16,18 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::destination::{self, Destination, FileDestination};
-use super::{CHUNK, download, upload};
+use super::{AT_ONCE, CHUNK, download, upload};
 use crate::caller::introduction;
 use crate::dial::connect;
 use crate::{Address, BackOff, Caller};
 
 /// Transfers artifacts from and to one coordinator.
 ///
-/// Every transfer has an HTTP/1.1 connection of its own and cannot hold up anything else.
+/// Every transfer has an HTTP/1.1 connection to itself and cannot hold up anything else; one that a short transfer
+/// leaves in order is kept for the next, for a few seconds.
 #[derive(Clone)]
 pub struct ArtifactClient {
+    kept: Arc<Mutex<Option<Kept>>>,
     address: Address,
     caller: Caller,
     settings: Settings,
@@ -127,7 +129,7 @@ impl Error {
 impl ArtifactClient {
     /// Makes a client; nothing is dialled yet.
     pub fn new(address: Address, caller: Caller, settings: Settings) -> Self {
-        Self { address, caller, settings, progress: None }
+        Self { kept: Arc::default(), address, caller, settings, progress: None }
     }
 
     /// Tells `progress` of every piece that is across. It is called from the transfer itself and
@@ -189,8 +191,14 @@ impl ArtifactClient {
     pub async fn upload(&self, reference: &ArtifactReference, path: &Path) -> Result<(), Error> {
         let mut retry = self.retry();
         let mut furthest = 0;
+        // What does not get across in one piece is brought piece by piece.
+        let mut at_once = reference.size <= AT_ONCE;
         loop {
-            let attempt = upload::attempt(self, reference, path, &mut furthest).await;
+            let attempt = if std::mem::take(&mut at_once) {
+                upload::attempt_at_once(self, reference, path).await
+            } else {
+                upload::attempt(self, reference, path, &mut furthest).await
+            };
             retry.after(attempt, reference).await?;
             if retry.is_done {
                 return Ok(());
@@ -237,6 +245,36 @@ impl ArtifactClient {
             .unwrap_or_else(|_| Request::new(Body::empty()))
     }
 
+    /// Takes the connection that an earlier transfer has left, if it may still be in order.
+    pub(super) fn take_kept(&self) -> Option<Connection> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let is_fresh = kept.since.elapsed() < LONGEST_REST && kept.connection.sender.is_ready();
+        is_fresh.then_some(kept.connection)
+    }
+
+    /// Keeps a connection whose last answer has been read to its end.
+    pub(super) fn keep(&self, connection: Connection) {
+        // The clock of the machine measures, and decides nothing that must be replayed.
+        let kept = Kept { connection, since: Instant::now() };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    /// Sends a request that may be repeated, over the kept connection or, where that has ended meanwhile, a new one.
+    pub(super) async fn send_again(
+        &self,
+        request: impl Fn() -> Request<Body>,
+    ) -> Result<(Connection, Response<Incoming>), Broken> {
+        if let Some(mut connection) = self.take_kept() {
+            match connection.send(request()).await {
+                Ok(response) => return Ok((connection, response)),
+                Err(error) => tracing::debug!(%error, "a kept connection had ended"),
+            }
+        }
+        let mut connection = self.open().await?;
+        let response = connection.send(request()).await?;
+        Ok((connection, response))
+    }
+
     /// Opens a connection for one transfer.
     pub(super) async fn open(&self) -> Result<Connection, Broken> {
         let opening = async {
@@ -271,6 +309,12 @@ pub(super) enum Failure {
     Final(Error),
     /// The connection broke; `moved` says whether a byte got across before.
     Broken { source: Broken, moved: bool },
+}
+
+/// A connection between two transfers.
+struct Kept {
+    connection: Connection,
+    since: Instant,
 }
 
 /// One connection; dropping it closes it.
@@ -386,5 +430,7 @@ pub(super) fn local(digest: &Digest, error: destination::Error) -> Error {
     }
 }
 
+/// How long a connection is kept for the next transfer: shorter than the coordinator waits for one.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 /// Most bytes of a refusal's words that are read.
 const MOST_WORDS: usize = 1 << 10;

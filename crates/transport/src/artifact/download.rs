@@ -1,17 +1,19 @@
 //! One attempt at a download.
 
+use std::cmp::Ordering;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use protocol::ArtifactReference;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::CHUNKS_WAITING;
 use super::client::{ArtifactClient, Broken, Error, Failure, header_number, judge, local};
 use super::destination::{self, Destination};
+use super::{AT_ONCE, CHUNKS_WAITING};
 
 /// Fetches what is missing; `destination` is empty only while this runs.
 pub(super) async fn attempt(
@@ -22,6 +24,9 @@ pub(super) async fn attempt(
     let mut taken = destination.take().expect("every attempt gives the destination back");
     let start = taken.offset();
     let mut broken = None;
+    if start == 0 && reference.size <= AT_ONCE {
+        return at_once(client, reference, taken, destination).await;
+    }
     if start < reference.size {
         match ask(client, reference, start).await {
             Ok((response, is_whole)) => {
@@ -52,6 +57,62 @@ pub(super) async fn attempt(
         return Err(Failure::Broken { source, moved: offset > start });
     }
     finish(taken, reference, start, destination).await
+}
+
+/// Fetches a short file whole; what does not arrive whole is forgotten.
+async fn at_once(
+    client: &ArtifactClient,
+    reference: &ArtifactReference,
+    mut taken: Box<dyn Destination>,
+    destination: &mut Option<Box<dyn Destination>>,
+) -> Result<(), Failure> {
+    match fetch_at_once(client, reference).await {
+        Ok(bytes) => {
+            client.tell(reference.size, reference.size);
+            let digest = reference.digest;
+            let writing = spawn_blocking(move || {
+                let written = taken.append(&bytes).and_then(|()| taken.complete());
+                (taken, written)
+            });
+            let (taken, written) = writing
+                .await
+                .map_err(|error| Failure::Final(Error::Local { digest, source: error.into() }))?;
+            *destination = Some(taken);
+            written.map_err(|error| Failure::Final(local(&digest, error)))
+        }
+        Err(failure) => {
+            *destination = Some(taken);
+            Err(failure)
+        }
+    }
+}
+
+async fn fetch_at_once(
+    client: &ArtifactClient,
+    reference: &ArtifactReference,
+) -> Result<Bytes, Failure> {
+    let broken = |source| Failure::Broken { source, moved: false };
+    let get = || client.request("GET", &reference.path(), Body::empty());
+    let (connection, response) = client.send_again(get).await.map_err(broken)?;
+    if response.status() != StatusCode::OK {
+        return Err(judge(&reference.digest, response).await);
+    }
+    check_announcement(&response, reference, reference.size)?;
+    let limit = usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+    let reading = Limited::new(response.into_body(), limit).collect();
+    let arrived = tokio::time::timeout(client.settings().silence, reading).await;
+    let bytes = arrived.map_err(|error| broken(error.into()))?.map_err(broken)?.to_bytes();
+    client.keep(connection);
+    let found = bytes.len() as u64;
+    match found.cmp(&reference.size) {
+        Ordering::Equal => Ok(bytes),
+        Ordering::Less => Err(broken("the answer ended early".into())),
+        Ordering::Greater => Err(Failure::Final(Error::SizeMismatch {
+            digest: reference.digest,
+            declared: reference.size,
+            found,
+        })),
+    }
 }
 
 /// Asks for the bytes from `start` on; says whether the answer begins at the beginning instead.

@@ -1,5 +1,6 @@
 //! The coordinator's side of artifacts over HTTP.
 
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LOCATION,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use protocol::{ArtifactReference, Digest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::CHUNKS_WAITING;
 use super::range::{self, Selection};
 use super::read_ahead::send;
 use super::shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
+use super::{AT_ONCE, CHUNKS_WAITING};
 use crate::Caller;
 
 /// Makes the routes over `shelf`.
@@ -33,7 +34,7 @@ use crate::Caller;
 pub fn routes(shelf: Arc<dyn ArtifactShelf>, silence: Duration) -> Router {
     let state = Served { shelf, silence };
     Router::new()
-        .route("/artifacts/{digest}", get(download))
+        .route("/artifacts/{digest}", get(download).put(put))
         .route("/uploads", post(begin))
         .route("/uploads/{id}", head(offset).patch(append))
         .with_state(state)
@@ -86,7 +87,7 @@ async fn download(
     let shelf = Arc::clone(&served.shelf);
     let artifact = blocking(move || {
         if shelf.allows(&caller, &Access::Read(digest))? {
-            Ok(shelf.open(&digest)?)
+            Loaded::from(shelf.open(&digest)?)
         } else {
             Err(Refusal::forbidden())
         }
@@ -101,6 +102,34 @@ async fn download(
     let etag = HeaderValue::from_str(&etag).expect("a digest has no character a header refuses");
     response.headers_mut().insert(ETAG, etag);
     Ok(response)
+}
+
+async fn put(
+    State(served): State<Served>,
+    Extension(caller): Extension<Caller>,
+    Path(digest): Path<String>,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let digest: Digest = digest.parse().map_err(Refusal::malformed)?;
+    let limit = usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+    let reading = Limited::new(body, limit).collect();
+    let arrived = tokio::time::timeout(served.silence, reading)
+        .await
+        .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the file does not arrive"))?;
+    let bytes = arrived.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => ShelfError::TooLong.into(),
+        None => Refusal::malformed(error),
+    })?;
+    let bytes = bytes.to_bytes();
+    blocking(move || {
+        let reference = ArtifactReference::new(digest, bytes.len() as u64);
+        if !served.shelf.allows(&caller, &Access::Write(reference.clone()))? {
+            return Err(Refusal::forbidden());
+        }
+        Ok(served.shelf.put(&caller, &reference, &bytes)?)
+    })
+    .await?;
+    Ok(StatusCode::OK)
 }
 
 async fn begin(
@@ -239,8 +268,47 @@ fn take_up(
     }
 }
 
-fn content(artifact: OpenArtifact, method: &Method, headers: &HeaderMap, etag: &str) -> Response {
-    let size = artifact.size;
+/// A file that is about to be served: short ones are read where they were opened.
+enum Loaded {
+    Short(Bytes),
+    Long(OpenArtifact),
+}
+
+impl Loaded {
+    fn from(artifact: OpenArtifact) -> Result<Self, Refusal> {
+        let Some(length) = usize::try_from(artifact.size).ok().filter(|_| artifact.size <= AT_ONCE)
+        else {
+            return Ok(Self::Long(artifact));
+        };
+        let mut bytes = vec![0; length];
+        artifact
+            .file
+            .read_exact_at(&mut bytes, 0)
+            .map_err(|error| ShelfError::Unavailable(error.into()))?;
+        Ok(Self::Short(bytes.into()))
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Self::Short(bytes) => bytes.len() as u64,
+            Self::Long(artifact) => artifact.size,
+        }
+    }
+
+    /// A part that lies within the file.
+    fn part(self, start: u64, length: u64) -> Body {
+        match self {
+            Self::Short(bytes) => {
+                let place = |at| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Body::from(bytes.slice(place(start)..place(start + length)))
+            }
+            Self::Long(artifact) => send(artifact.file, start, length),
+        }
+    }
+}
+
+fn content(artifact: Loaded, method: &Method, headers: &HeaderMap, etag: &str) -> Response {
+    let size = artifact.size();
     let (status, start, length) = match range::select(headers, size, etag) {
         Selection::Whole => (StatusCode::OK, 0, size),
         Selection::Part { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
@@ -252,7 +320,7 @@ fn content(artifact: OpenArtifact, method: &Method, headers: &HeaderMap, etag: &
     };
     let body = match *method {
         Method::HEAD => Body::empty(),
-        _ => send(artifact.file, start, length),
+        _ => artifact.part(start, length),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

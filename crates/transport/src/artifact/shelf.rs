@@ -32,6 +32,27 @@ pub trait ArtifactShelf: Send + Sync + 'static {
     /// [`ShelfError::Busy`].
     fn begin(&self, caller: &Caller, reference: &ArtifactReference) -> Result<Begun, ShelfError>;
 
+    /// Takes a whole file, checks its digest and keeps it, as durably as the next step needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArtifactShelf::begin`] and [`Upload::commit`].
+    fn put(
+        &self,
+        caller: &Caller,
+        reference: &ArtifactReference,
+        bytes: &[u8],
+    ) -> Result<(), ShelfError> {
+        if Digest::of(bytes) != reference.digest {
+            return Err(ShelfError::DigestMismatch);
+        }
+        let Begun::Partial { id, .. } = self.begin(caller, reference)? else { return Ok(()) };
+        let mut upload = self.resume(caller, &id)?;
+        let missing = usize::try_from(upload.offset()).ok().and_then(|start| bytes.get(start..));
+        upload.append(missing.ok_or(ShelfError::TooLong)?)?;
+        upload.commit()
+    }
+
     /// Takes up an upload that the caller began; held until dropped.
     ///
     /// # Errors

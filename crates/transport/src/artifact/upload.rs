@@ -1,7 +1,7 @@
 //! One attempt at an upload.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,37 @@ use protocol::ArtifactReference;
 use super::client::{ArtifactClient, Broken, Connection, Error, Failure, judge};
 use super::read_ahead::send;
 use super::routes::{BeginUpload, UPLOAD_OFFSET, UploadState};
+
+/// Brings a short file in one request.
+pub(super) async fn attempt_at_once(
+    client: &ArtifactClient,
+    reference: &ArtifactReference,
+    path: &Path,
+) -> Result<(), Failure> {
+    let digest = reference.digest;
+    let local = |source| Failure::Final(Error::Local { digest, source });
+    let broken = |source| Failure::Broken { source, moved: false };
+    let (owned, size) = (path.to_owned(), reference.size);
+    let reading = tokio::task::spawn_blocking(move || read(&owned, size));
+    let bytes = reading.await.map_err(|error| local(error.into()))?.map_err(local)?;
+    let put = || client.request("PUT", &reference.path(), Body::from(bytes.clone()));
+    let (connection, response) = client.send_again(put).await.map_err(broken)?;
+    if response.status() != StatusCode::OK {
+        return Err(judge(&digest, response).await);
+    }
+    let rest = Limited::new(response.into_body(), MOST_STATE).collect();
+    if matches!(tokio::time::timeout(client.settings().silence, rest).await, Ok(Ok(_))) {
+        client.keep(connection);
+    }
+    client.tell(size, size);
+    Ok(())
+}
+
+fn read(path: &Path, size: u64) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    open(path, size)?.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
 
 /// Brings what is missing; `furthest` is how far the coordinator was when it was last asked.
 pub(super) async fn attempt(

@@ -42,6 +42,7 @@ async fn a_request_without_a_caller_is_refused_on_every_route() {
     let digest = ward.keep(b"parameters").digest;
     for line in [
         format!("GET /artifacts/{digest}"),
+        format!("PUT /artifacts/{digest}"),
         "POST /uploads".to_owned(),
         "PATCH /uploads/x".to_owned(),
         "GET /nothing/here".to_owned(),
@@ -71,6 +72,7 @@ async fn malformed_requests_get_one_clear_refusal() {
         ("GET /artifacts/sha256:00", "", "", 400),
         ("GET /artifacts/..%2f..%2fetc%2fpasswd", "", "", 400),
         ("GET /artifacts/%ff", "", "", 400),
+        ("PUT /artifacts/nonsense", "", "x", 400),
         ("DELETE /artifacts/x", "", "", 405),
         ("GET /nothing", "", "", 404),
         ("POST /uploads", "", "", 400),
@@ -93,6 +95,28 @@ async fn malformed_requests_get_one_clear_refusal() {
     ] {
         assert_eq!(status(&ward.ask("POST /uploads", "", &wrong).await), 400, "{wrong:.80}");
     }
+    assert_alive(&ward).await;
+}
+
+#[tokio::test]
+async fn a_short_file_that_is_too_long_another_or_forbidden_is_refused() {
+    let ward = Ward::open().await;
+    let kept = reference(b"parameters");
+    let line = format!("PUT /artifacts/{}", kept.digest);
+    assert_eq!(status(&ward.ask(&line, "", "something else").await), 422);
+    assert_eq!(status(&ward.ask(&line, "", "").await), 422);
+    let long = "x".repeat((256 << 10) + 1);
+    let too_long = format!("PUT /artifacts/{}", reference(long.as_bytes()).digest);
+    assert_eq!(status(&ward.ask(&too_long, "", &long).await), 413);
+    ward.shelf.forbidden.lock().unwrap().insert(kept.digest);
+    assert_eq!(status(&ward.ask(&line, "", "parameters").await), 403);
+    ward.shelf.forbidden.lock().unwrap().clear();
+    assert_eq!(ward.shelf.store.list(), []);
+    // Twice is as good as once; another's bytes under a known name are not.
+    assert_eq!(status(&ward.ask(&line, "", "parameters").await), 200);
+    assert_eq!(status(&ward.ask(&line, "", "parameters").await), 200);
+    assert_eq!(status(&ward.ask(&line, "", "something else").await), 422);
+    assert_eq!(ward.kept(&kept), b"parameters");
     assert_alive(&ward).await;
 }
 

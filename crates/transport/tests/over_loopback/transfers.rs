@@ -21,7 +21,9 @@ use crate::ward::{
 async fn files_of_every_length_go_up_and_come_down() {
     let ward = Ward::open().await;
     let client = ward.client();
-    for length in [0, 1, 4095, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_000] {
+    for length in
+        [0, 1, 4095, 256 << 10, (256 << 10) + 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_000]
+    {
         let bytes = random_bytes(length as u64, length);
         let reference = reference(&bytes);
         let source = ward.write("source", &bytes);
@@ -79,6 +81,64 @@ async fn uploads_cut_at_random_offsets_go_on_and_verify() {
         // What was cut off may have to be sent again, the whole file may not.
         assert!(cutter.up() < reference.size + sent, "{} bytes", cutter.up());
     }
+}
+
+#[tokio::test]
+async fn short_files_that_are_cut_get_across_in_other_attempts() {
+    let ward = Ward::open().await;
+    for seed in 0..24 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let cut = |bytes: u64| match seed % 2 {
+            0 => Cut { up: bytes, down: u64::MAX },
+            _ => Cut { up: u64::MAX, down: bytes },
+        };
+        let cuts: Vec<Cut> = (0..3).map(|_| cut(rng.next_u64() % 4_000)).collect();
+        println!("seed {seed}: {cuts:?}");
+        let cutter = Cutter::start(ward.socket, cuts).await;
+        let client = client_for(cutter.address.clone());
+        let bytes = random_bytes(300 + seed, 5_000);
+        let reference = reference(&bytes);
+        let source = ward.write("source", &bytes);
+        within(client.upload(&reference, &source)).await.unwrap();
+        assert_eq!(ward.kept(&reference), bytes);
+        let target = ward.path(&format!("target-{seed}"));
+        within(client.download(&reference, &target)).await.unwrap();
+        assert_eq!(fs::read(&target).unwrap(), bytes);
+    }
+}
+
+#[tokio::test]
+async fn short_files_one_after_the_other_share_a_connection() {
+    let ward = Ward::open().await;
+    let cutter = Cutter::start(ward.socket, vec![WHOLE]).await;
+    let client = client_for(cutter.address.clone());
+    let target = ward.path("target");
+    for number in 0..5_u8 {
+        let bytes = [number; 1_000];
+        let reference = reference(&bytes);
+        let source = ward.write("source", &bytes);
+        within(client.upload(&reference, &source)).await.unwrap();
+        within(client.download(&reference, &target)).await.unwrap();
+        assert_eq!(fs::read(&target).unwrap(), bytes);
+    }
+    assert_eq!(cutter.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_has_ended_is_replaced_without_an_attempt() {
+    let ward = Ward::open().await;
+    let bytes = [7; 1_000];
+    let reference = ward.keep(&bytes);
+    // The first answer gets through whole, and nothing after it.
+    let cutter = Cutter::start(ward.socket, vec![Cut { up: u64::MAX, down: 1_400 }]).await;
+    let impatient = Settings { attempts: 1, ..quick() };
+    let client = ArtifactClient::new(cutter.address.clone(), node("north"), impatient);
+    let target = ward.path("target");
+    for _ in 0..3 {
+        within(client.download(&reference, &target)).await.unwrap();
+        assert_eq!(fs::read(&target).unwrap(), bytes);
+    }
+    assert_eq!(cutter.connections(), 2);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use protocol::wire::v1::node_service_client::NodeServiceClient;
 use protocol::wire::v1::node_service_server::{NodeService, NodeServiceServer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -156,19 +156,33 @@ async fn carry(
     }
     let coordinator = (shared.coordinator.host(), shared.coordinator.port());
     let mut outer = TcpStream::connect(coordinator).await?;
-    let Some(bytes) = shared.fates().cut() else {
-        copy_bidirectional(&mut stream, &mut outer).await?;
-        return Ok(());
-    };
-    // The answer breaks off after so many bytes.
+    let mut fates = shared.fates();
     let (mut reading, mut writing) = stream.split();
-    let (answer, mut request) = outer.split();
-    let mut answer = answer.take(bytes);
+    let (mut answers, mut requests) = outer.split();
     tokio::select! {
-        _ = tokio::io::copy(&mut reading, &mut request) => {}
-        _ = tokio::io::copy(&mut answer, &mut writing) => {}
+        asked = tokio::io::copy(&mut reading, &mut requests) => asked.map(drop),
+        answered = carry_answers(&mut answers, &mut writing, &mut fates) => answered,
     }
-    writing.shutdown().await
+}
+
+/// Carries what the coordinator answers; one connection has many answers, and any of them may break off.
+async fn carry_answers(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    fates: &mut Fates,
+) -> std::io::Result<()> {
+    let mut part = vec![0; 64 << 10];
+    loop {
+        let arrived = from.read(&mut part).await?;
+        if arrived == 0 {
+            return to.shutdown().await;
+        }
+        if fates.cuts() {
+            to.write_all(&part[..fates.less_than(arrived)]).await?;
+            return to.shutdown().await;
+        }
+        to.write_all(&part[..arrived]).await?;
+    }
 }
 
 /// What happens to one message.
@@ -204,15 +218,21 @@ impl Fates {
         }
     }
 
-    /// After how many bytes an answer over HTTP breaks off; none for one that does not.
-    fn cut(&mut self) -> Option<u64> {
+    /// Whether an answer over HTTP breaks off here.
+    fn cuts(&mut self) -> bool {
         let is_cut = self.shared.seed.load(Ordering::SeqCst) != 0
-            && self.generator.next_u32().is_multiple_of(4)
+            && self.generator.next_u32().is_multiple_of(8)
             && self.shared.breaks();
-        is_cut.then(|| {
+        if is_cut {
             self.shared.counts.cut.fetch_add(1, Ordering::SeqCst);
-            u64::from(self.generator.next_u32() % 2_000)
-        })
+        }
+        is_cut
+    }
+
+    /// A number of bytes that is less than `bound`.
+    fn less_than(&mut self, bound: usize) -> usize {
+        let drawn = usize::try_from(self.generator.next_u32()).unwrap_or(0);
+        drawn.checked_rem(bound).unwrap_or(0)
     }
 }
 
