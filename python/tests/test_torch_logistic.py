@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unittest
-from pathlib import Path
 
 import numpy
 from harness import Node, WorkerTest
@@ -139,6 +138,122 @@ class TorchLogisticTest(WorkerTest):
         self.assertEqual(last["batch_samples"], 2)
         self.assertEqual(last["num_batches"], 7)
         self.assertEqual(last["num_samples_trained"], 150)
+
+    def test_fedprox_pulls_towards_the_received_parameters(self) -> None:
+        for mu in (0.0, 1.5):
+            with self.subTest(mu), Node() as node:
+                start = self.begin(node, epochs=3, fedprox_mu=mu)
+                node.train()
+                self.compare(node, self.reference(node, start, self.cut(node), mu=mu))
+
+    def test_the_gradient_is_clipped_to_its_norm(self) -> None:
+        with Node() as node:
+            start = self.begin(node, epochs=2, gradient_clip_norm=0.05)
+            node.train()
+            reference = self.reference(node, start, self.cut(node), clip=0.05)
+            self.compare(node, reference)
+        free = self.reference(node, start, self.cut(node))
+        self.assertGreater(numpy.abs(free.weight - reference.weight).max(), 0.1)
+
+    def test_the_length_of_training_is_what_was_asked_for(self) -> None:
+        # 50 rows in batches of 8: seven batches an epoch, the last of two rows.
+        cases = [
+            ({"epochs": 2, "batch_maxnum": 3}, 6, 48, [(1, 3), (2, 3)]),
+            ({"epochs": 1, "dry_run": True}, 1, 8, [(1, 1)]),
+            ({"epochs": None, "num_updates": 9}, 9, 66, [(1, 7), (2, 2)]),
+            ({"epochs": 0}, 0, 0, []),
+            ({"epochs": None, "num_updates": 3, "dry_run": True}, 1, 8, [(1, 1)]),
+        ]
+        for arguments, steps, samples, scalars in cases:
+            with self.subTest(arguments), Node() as node:
+                self.begin(node, log_interval=100, **arguments)
+                trained = node.train()
+                self.assertEqual((trained["steps"], trained["samples_trained"]), (steps, samples))
+                seen = [(scalar["epoch"], scalar["iteration"]) for scalar in node.scalars]
+                self.assertEqual(seen, scalars)
+
+    def test_a_last_batch_that_is_not_full_can_be_dropped(self) -> None:
+        loader = {"batch_size": 8, "shuffle": False, "drop_last": True}
+        with Node() as node:
+            start = self.begin(node, loader_args=loader)
+            self.assertEqual(node.train()["samples_trained"], 48)
+            batches = [epoch[:6] for epoch in self.cut(node)]
+            self.compare(node, self.reference(node, start, batches))
+        loader = {"batch_size": 51, "shuffle": False, "drop_last": True}
+        with Node() as node:
+            self.begin(node, loader_args=loader)
+            self.assertEqual(self.failed(node.train)["reason"], "no_training_samples")
+
+    def test_no_epoch_returns_the_received_bytes(self) -> None:
+        with Node() as node:
+            start = self.begin(node, epochs=0)
+            node.train()
+            update = node.export()
+        for name, array in start.items():
+            self.assertEqual(update[name].tobytes(), array.tobytes())
+
+    def test_validation_sends_the_whole_subset_whatever_the_batch_size(self) -> None:
+        with Node() as node:
+            start = self.begin(node)
+            seen = []
+            for size in (0, 3):
+                self.assertEqual(node.validate("global", size), {})
+                seen.append(node.predictions())
+                self.assertEqual(node.parts[0][2], "label")
+        rows = self.rows[VALIDATION]
+        expected = sigmoid(rows[:, :-1] @ start["weight"][0] + start["bias"][0])
+        for truth, prediction in seen:
+            self.assertEqual(truth[:, 0].tolist(), rows[:, -1].tolist())
+            self.assertLess(numpy.abs(prediction[:, 0] - expected).max(), 1e-6)
+
+    def test_validating_before_changes_nothing_of_the_training(self) -> None:
+        updates = []
+        for validated in (False, True):
+            with Node() as node:
+                self.begin(node, epochs=2)
+                if validated:
+                    node.validate("global")
+                node.train()
+                updates.append({name: array.tobytes() for name, array in node.export().items()})
+        self.assertEqual(updates[0], updates[1])
+
+    def test_parameters_of_another_model_are_refused_with_both_sides(self) -> None:
+        weight = numpy.zeros((1, FEATURES), numpy.float32)
+        bias = numpy.zeros(1, numpy.float32)
+        wrong = {
+            "shape": {"weight": weight.T.copy(), "bias": bias},
+            "dtype": {"weight": weight.astype(numpy.float64), "bias": bias},
+            "missing": {"weight": weight},
+            "surplus": {"weight": weight, "bias": bias, "extra": bias},
+        }
+        for name, tensors in wrong.items():
+            with self.subTest(name), Node() as node:
+                node.instantiate(PLAN)
+                node.initialise({"features": FEATURES})
+                failed = self.failed(node.load, tensors)
+                self.assertEqual(failed["reason"], "mismatch")
+                sides = {entry["name"] for entry in failed["expected"] + failed["found"]}
+                culprit = {"missing": "bias", "surplus": "extra"}.get(name, "weight")
+                self.assertEqual(sides, {culprit})
+
+    def test_an_optimizer_argument_that_is_not_taken_is_named(self) -> None:
+        with Node() as node:
+            node.instantiate(PLAN)
+            failed = self.failed(
+                node.initialise, {"features": FEATURES}, optimizer_args={"lr": 0.1, "beta": 2}
+            )
+        self.assertEqual(failed["reason"], "arguments")
+        self.assertEqual(failed["key"], "optimizer_args.beta")
+
+    def test_the_seed_decides_the_first_parameters(self) -> None:
+        made = []
+        for seed in (7, 7, 2**64 - 1):
+            with Node() as node:
+                node.instantiate(PLAN)
+                node.initialise({"features": FEATURES}, seed=seed)
+                made.append(node.export()["weight"].tobytes())
+        self.assertEqual(made[0], made[1])
+        self.assertNotEqual(made[0], made[2])
 
 
 if __name__ == "__main__":

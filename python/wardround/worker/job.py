@@ -59,13 +59,17 @@ def serve(job_socket: socket.socket, scratch: str, threads: int) -> None:
 
 
 def preload(families: list[str]) -> list[str]:
-    """Imports the families that are installed, so that no round has to; for the fork server."""
+    """Imports the families that are installed, and takes a first step with each; for the fork server.
+
+    A process that is forked afterwards has nothing left to import. Returns the families that are there.
+    """
     loaded = []
     for family in families:
         try:
-            importlib.import_module(_engine_module(family))
+            engine = importlib.import_module(_engine_module(family))
         except ImportError:
             continue
+        engine.warm_up()
         loaded.append(family)
     return loaded
 

@@ -105,7 +105,11 @@ class SklearnEngine(Engine):
     def predict(self, batch: Batch) -> Prediction:
         if batch.target is None or self._estimator.metric is None:
             raise MetricError("clusters are not classes: the plan must define testing_step")
-        return Prediction(batch.target, as_array(self.plan.predict(batch.data)))
+        try:
+            prediction = as_array(self.plan.predict(batch.data))
+        except DataError as error:
+            raise MetricError("the prediction is not an array of numbers") from error
+        return Prediction(batch.target, prediction)
 
     def testing_step(self, step: Callable[[Any, Any], Any], batch: Batch) -> Any:
         return step(batch.data, batch.target)
@@ -260,6 +264,15 @@ def _exported(spec: Spec, array: Any) -> bytes:
     if tuple(values.shape) != spec.shape or values.dtype != numpy.float64:
         raise ExportError(f"postprocess changed the shape or the type of {spec.name}")
     return numpy.ascontiguousarray(values, "<f8").tobytes()
+
+
+def warm_up() -> None:
+    """Takes one step with one thread, so that nothing is left to import when a round trains."""
+    limit_threads(1)
+    family = BY_KIND["sgd_classifier"]({"n_features": 2, "n_classes": 2, "loss": "log_loss"}, {}, 0)
+    family.start()
+    family.step(numpy.ones((2, 2)), numpy.arange(2))
+    family.estimator.predict_proba(numpy.ones((2, 2)))
 
 
 ENGINE = SklearnEngine

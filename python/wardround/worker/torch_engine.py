@@ -319,7 +319,10 @@ def _metric_array(value: Any) -> numpy.ndarray:
         raise MetricError("truth or prediction is nested: the plan must define testing_step")
     if isinstance(value, torch.Tensor) and value.dtype is torch.bfloat16:
         value = value.float()
-    return as_array(value)
+    try:
+        return as_array(value)
+    except (DataError, ValueError) as error:
+        raise MetricError("truth or prediction is not an array of numbers") from error
 
 
 def _spec(name: str, tensor: torch.Tensor) -> Spec:
@@ -349,6 +352,24 @@ def _exported(spec: Spec, tensors: dict[str, Any]) -> Any:
     if DTYPES.get(tensor.dtype) != spec.dtype:
         raise ExportError(f"postprocess changed the type of {spec.name}")
     return _bytes(tensor)
+
+def warm_up() -> None:
+    """Takes one step with one thread, so that nothing is left to import when a round trains.
+
+    One thread only: a pool of threads does not survive a fork, and whoever needs it then hangs.
+    """
+    torch.set_num_threads(1)
+    state = torch.get_rng_state()
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
+    rows = ArrayDataset(numpy.ones((2, 2)), numpy.ones((2, 1)))
+    for optimizer in (torch.optim.SGD(model.parameters(), lr=0.1), torch.optim.Adam(model.parameters())):
+        for data, target in DataLoader(rows, batch_sampler=[[0, 1]], collate_fn=as_given):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(model(data), target).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+    torch.set_rng_state(state)
+
 
 ENGINE = TorchEngine
 """The engine of this family."""
