@@ -28,6 +28,10 @@ class ProtocolError(Exception):
     """The other end broke the protocol, or this end would."""
 
 
+class FrameTooLargeError(Exception):
+    """A frame of this end would be too large; nothing of it has been sent."""
+
+
 @dataclass
 class Frame:
     """One message."""
@@ -64,7 +68,7 @@ class Connection:
         """Sends one frame."""
         text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
         if len(text) > HEADER_LIMIT or len(payload) > PAYLOAD_LIMIT:
-            raise ProtocolError(f"a frame of {len(text)} + {len(payload)} bytes is too large")
+            raise FrameTooLargeError(f"{len(text)} + {len(payload)} bytes do not fit into a frame")
         self._stream.sendall(_PREFIX.pack(len(text), len(payload)) + text)
         if payload:
             self._stream.sendall(payload)

@@ -88,18 +88,20 @@ class Job:
 
     def answer(self, frame: Frame) -> None:
         """Performs one request and sends its answer."""
-        number, name = frame.header.get("id"), frame.header.get("do")
+        number, name = frame.header.get("id"), str(frame.header.get("do"))
         try:
-            outcome = {"ok": self._perform(str(name))(frame)}
+            done = self._perform(name)(frame)
+            _flush()
+            self._connection.send({"id": number, "ok": done})
         except BaseException as error:  # noqa: BLE001 - a plan may raise SystemExit
             failure.log(error)
-            reason = "defect" if isinstance(error, ProtocolError) else REASONS.get(str(name), "defect")
-            outcome = {"failed": failure.describe(error, reason, self._file)}
+            reason = "defect" if isinstance(error, ProtocolError) else REASONS.get(name, "defect")
+            failed = failure.describe(error, reason, self._file)
+            _flush()
+            self._connection.send({"id": number, "failed": failed})
         finally:
             for descriptor in frame.descriptors:
                 os.close(descriptor)
-        _flush()
-        self._connection.send({"id": number, **outcome})
 
     def _perform(self, name: str) -> Callable[[Frame], dict[str, Any]]:
         requests: dict[str, Callable[[Frame], dict[str, Any]]] = {
