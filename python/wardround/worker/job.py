@@ -6,6 +6,7 @@ and writes to nothing but its scratch folder, its standard streams and the descr
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
+
+import numpy
 
 from .. import safetensors
 from ..plans.base import TrainingPlan
@@ -24,10 +27,11 @@ from .engine import Circumstances, Engine, Monitor, Order, Scalar, Split
 from .frames import Connection, Frame, ProtocolError
 from .module import check_metrics, load_class
 
-import numpy
-
 PACKAGES = {"torch": "torch", "sklearn": "scikit-learn", "numpy": "numpy"}
 """What is reported with its version, by the name it is imported under."""
+
+IMAGES = ("PIL.Image", "PIL.PngImagePlugin", "PIL.JpegImagePlugin")
+"""What the dataset of images uses where it is installed."""
 
 REASONS = {
     "instantiate": "not_loadable",
@@ -71,6 +75,9 @@ def preload(families: list[str]) -> list[str]:
             continue
         engine.warm_up()
         loaded.append(family)
+    for module in IMAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     return loaded
 
 

@@ -80,7 +80,8 @@ def _decode(library: Any, path: str) -> numpy.ndarray:
                 values = numpy.asarray(image, numpy.float64) / 65535.0
                 return values[:, :, None].astype(numpy.float32)
             has_alpha = "A" in image.getbands() or "transparency" in image.info
-            image = image.convert("RGBA" if has_alpha else "L" if image.mode in "1L" else "RGB")
+            grey = image.mode in ("1", "L", "LA")
+            image = image.convert(("L" if grey else "RGB") + "A" * has_alpha)
             pixels = numpy.asarray(image, numpy.float32) / numpy.float32(255)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError("an image cannot be read") from error
