@@ -1,5 +1,6 @@
 //! Everything that must hold before a change lands, each step with its time.
 
+mod environment;
 mod references;
 
 use std::path::{Path, PathBuf};
@@ -13,12 +14,12 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let verify = Verify { root: root.to_owned() };
+    let mut verify = Verify { root: root.to_owned(), python: None };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, step) in STEPS {
         crate::say(&format!("verify: {name}"));
         let start = Instant::now();
-        step(&verify).with_context(|| format!("step \"{name}\""))?;
+        step(&mut verify).with_context(|| format!("step \"{name}\""))?;
         let time = start.elapsed();
         // At once, too: a run that is stopped has told what it took so far.
         crate::say(&format!("verify: {name} took {:.1} s", time.as_secs_f64()));
@@ -33,23 +34,26 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-type Step = fn(&Verify) -> Result<()>;
+type Step = fn(&mut Verify) -> Result<()>;
 
 const STEPS: &[(&str, Step)] = &[
     ("format", |verify| verify.cargo(&["fmt", "--all", "--check"])),
     ("tidy", |verify| crate::tidy::run(&verify.root)),
-    ("fixtures", Verify::fixtures),
-    ("references", |verify| references::check(&verify.root)),
+    ("fixtures", |verify| verify.fixtures()),
+    ("python", Verify::python),
+    ("references", |verify| references::check(&verify.root, verify.python.as_deref())),
     ("build", |verify| verify.cargo(&["build", "--locked", "--workspace", "--all-targets"])),
-    ("tests", Verify::tests),
+    ("tests", |verify| verify.tests()),
     ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
-    ("clippy", Verify::clippy),
-    ("docs", Verify::docs),
-    ("deny", Verify::deny),
+    ("clippy", |verify| verify.clippy()),
+    ("docs", |verify| verify.docs()),
+    ("deny", |verify| verify.deny()),
 ];
 
 struct Verify {
     root: PathBuf,
+    /// A Python that has what plans and reference scripts import, where there is one.
+    python: Option<PathBuf>,
 }
 
 impl Verify {
@@ -64,6 +68,22 @@ impl Verify {
             succeed(command.args([script, "--check"]).current_dir(&self.root))?;
         }
         Ok(())
+    }
+
+    /// Prepares Python and runs the tests of the package. Without it the rest goes on, but in continuous integration
+    /// nothing may be left out.
+    fn python(&mut self) -> Result<()> {
+        match environment::prepare(&self.root) {
+            Ok(python) => self.python = Some(python),
+            Err(error) if std::env::var_os("CI").is_some() => return Err(error),
+            Err(error) => {
+                crate::say(&format!("left out: plans in Python, there is none ({error:#})"))
+            }
+        }
+        let Some(python) = &self.python else { return Ok(()) };
+        let mut command = Command::new(python);
+        command.args(["-B", "-m", "unittest", "discover", "--start-directory", "python/tests"]);
+        succeed(command.env("PYTHONPATH", "python").current_dir(&self.root))
     }
 
     fn tests(&self) -> Result<()> {
@@ -120,6 +140,9 @@ impl Verify {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("cargo");
         command.args(arguments).current_dir(&self.root);
+        if let Some(python) = &self.python {
+            command.env("WARDROUND_TEST_PYTHON", python);
+        }
         command
     }
 }

@@ -1,9 +1,8 @@
 //! Reference numbers made by other people's libraries: each committed file is what its script makes today.
 //!
-//! The scripts need numpy and scikit-learn, which nothing else here does. They are taken where they are, or installed
-//! below the target folder; where neither is possible, this says what it left out.
+//! Where there is no Python with what the scripts import, this says what it left out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -65,53 +64,16 @@ const REFERENCES: &[Reference] = &[
     },
 ];
 
-/// What the scripts import, and the versions that are installed where they are missing.
-const MODULES: &str = "import numpy, sklearn, ml_dtypes";
-const PACKAGES: &[&str] = &["numpy==2.4.6", "scikit-learn==1.9.1", "ml_dtypes==0.6.0"];
-
 /// Runs every script and compares what it makes with what is committed.
-pub(super) fn check(root: &Path) -> Result<()> {
-    let python = match python(root) {
-        Ok(python) => python,
-        Err(reason) => {
-            let scripts: Vec<&str> = REFERENCES.iter().map(|reference| reference.script).collect();
-            crate::say(&format!("left out: numpy is not there ({reason:#})"));
-            crate::say(&format!("left out: {}", scripts.join(", ")));
-            return Ok(());
-        }
+pub(super) fn check(root: &Path, python: Option<&Path>) -> Result<()> {
+    let Some(python) = python else {
+        let scripts: Vec<&str> = REFERENCES.iter().map(|reference| reference.script).collect();
+        crate::say(&format!("left out: {}", scripts.join(", ")));
+        return Ok(());
     };
     for reference in REFERENCES {
-        reference.check(root, &python).with_context(|| reference.script.to_owned())?;
+        reference.check(root, python).with_context(|| reference.script.to_owned())?;
     }
-    Ok(())
-}
-
-/// A Python that has what the scripts import.
-fn python(root: &Path) -> Result<PathBuf> {
-    let own = root.join("target/python");
-    let installed = own.join("bin/python");
-    for candidate in [PathBuf::from("python3"), installed.clone()] {
-        if imports(&candidate) {
-            return Ok(candidate);
-        }
-    }
-    quietly(Command::new("python3").args(["-m", "venv"]).arg(&own))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"];
-    quietly(Command::new(&installed).args(pip).args(PACKAGES))?;
-    ensure!(imports(&installed), "what was installed cannot be imported");
-    Ok(installed)
-}
-
-fn imports(python: &Path) -> bool {
-    let tried = Command::new(python).args(["-c", MODULES]).output();
-    tried.is_ok_and(|output| output.status.success())
-}
-
-/// Runs a command whose failure is told in its last line only.
-fn quietly(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("{command:?} does not start"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", told.lines().last().unwrap_or("no word why"));
     Ok(())
 }
 
