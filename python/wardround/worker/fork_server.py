@@ -175,6 +175,7 @@ def _warm_up(modules: list[str]) -> dict[str, str]:
         use = _USES.get(name)
         if use is not None:
             use()
+    _find_pools()
     return versions
 
 
@@ -195,11 +196,14 @@ def _use_torch() -> None:
 
 def _use_sklearn() -> None:
     import numpy
+    from sklearn.cluster import MiniBatchKMeans
     from sklearn.linear_model import SGDClassifier
 
     rows = numpy.zeros((4, 2))
     rows[:, 0] = [0, 1, 0, 1]
     SGDClassifier().partial_fit(rows, [0, 1, 0, 1], classes=[0, 1])
+    # It looks for libraries with threads of their own, which a child could not find.
+    MiniBatchKMeans(n_clusters=2).partial_fit(rows)
 
 
 def _set_threads(threads: int) -> None:
@@ -209,11 +213,16 @@ def _set_threads(threads: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
+    for pools in _pools:
+        pools.limit(limits=threads)
+
+
+def _find_pools() -> None:
+    """Find the libraries with threads of their own, which cannot be looked for in a sandbox."""
     pools = sys.modules.get("threadpoolctl")
     if pools is not None:
-        # Kept for the process's life: leaving its context would set the old number again.
-        _kept.append(pools.threadpool_limits(threads))
+        _pools.append(pools.ThreadpoolController())
 
 
-_kept: list[Any] = []
+_pools: list[Any] = []
 _USES: dict[str, Callable[[], None]] = {"torch": _use_torch, "sklearn": _use_sklearn}

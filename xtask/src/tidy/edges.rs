@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dataset",
             "parameters",
             "store",
+            "sandbox",
         ],
     ),
     (
@@ -45,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "runtime",
             "dataset",
             "aggregation",
+            "sandbox",
         ],
     ),
 ];

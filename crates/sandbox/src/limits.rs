@@ -1,0 +1,106 @@
+//! What a confined process may use.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The most that a confined process may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Time on the clock.
+    pub wall: Duration,
+    /// Processor time over all threads; without it, the time on the clock for each thread and a little more.
+    pub processor: Option<Duration>,
+    /// Resident memory in bytes.
+    pub memory: u64,
+    /// Threads.
+    pub processes: u32,
+    /// Bytes in the scratch folder.
+    pub disk: u64,
+    /// Files and folders in the scratch folder.
+    pub files: u64,
+    /// Bytes of one file, memory files included: what a result may have.
+    pub file: u64,
+    /// Bytes on standard output and standard error together.
+    pub output: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(3600),
+            processor: None,
+            memory: 4 << 30,
+            processes: 128,
+            disk: 256 << 20,
+            files: 10_000,
+            file: 2 << 30,
+            output: 16 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// The processor time that `threads` threads may use.
+    pub(crate) fn processor_time(&self, threads: u32) -> Duration {
+        self.processor.unwrap_or_else(|| {
+            self.wall.saturating_mul(threads.max(1)).saturating_add(Duration::from_secs(10))
+        })
+    }
+
+    /// The same limits as the system enforces by itself, as a second net.
+    pub(crate) fn resources(&self, threads: u32) -> Vec<Resource> {
+        let time = self.processor_time(threads);
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let fixed = |number, value| Resource { number, soft: value, hard: value };
+        vec![
+            fixed(libc::RLIMIT_CORE, 0),
+            fixed(libc::RLIMIT_NOFILE, 256),
+            fixed(libc::RLIMIT_FSIZE, self.file.max(self.disk)),
+            Resource { number: libc::RLIMIT_CPU, soft: seconds.max(1), hard: seconds.max(1) + 1 },
+            fixed(libc::RLIMIT_DATA, self.memory.saturating_add(1 << 30)),
+            fixed(libc::RLIMIT_MEMLOCK, 0),
+            fixed(libc::RLIMIT_MSGQUEUE, 0),
+        ]
+    }
+}
+
+/// One limit as the system knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resource {
+    pub(crate) number: u32,
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+/// Which limit ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Time on the clock.
+    Wall,
+    /// Processor time.
+    Cpu,
+    /// Resident memory.
+    Memory,
+    /// Threads.
+    Processes,
+    /// Bytes or files in the scratch folder.
+    Disk,
+    /// Bytes on standard output and standard error.
+    Output,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Wall => "wall",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+            Self::Disk => "disk",
+            Self::Output => "output",
+        })
+    }
+}

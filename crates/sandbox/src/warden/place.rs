@@ -1,0 +1,169 @@
+//! Where jobs live: namespaces, and scratch folders of a fixed size.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::limits::Limits;
+use crate::system::{self, Mount};
+
+/// Moves this process into namespaces of its own; its next child is the first process of them.
+pub(crate) fn enter_namespaces() -> io::Result<()> {
+    let flags = libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
+    if system::unshare(flags).is_err() {
+        let user = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        system::unshare(flags | libc::CLONE_NEWUSER)?;
+        std::fs::write("/proc/self/setgroups", "deny")?;
+        std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+        std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    }
+    let nothing = Path::new("none");
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    Mount { source: nothing, kind: "", flags, options: "" }.at(Path::new("/"))
+}
+
+/// A folder below which every job gets its scratch folder.
+#[derive(Debug)]
+pub(crate) struct Place {
+    base: PathBuf,
+    mounted: bool,
+}
+
+impl Place {
+    /// Prepares the folder. In namespaces it is an empty file system over `/dev/shm`, which nothing of the machine's
+    /// shared memory can be seen through; elsewhere a new folder below `folder`.
+    pub(crate) fn make(namespaces: bool, folder: &Path) -> io::Result<Self> {
+        if namespaces {
+            let base = PathBuf::from("/dev/shm");
+            let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+            let options = "size=64k,nr_inodes=4096,mode=0755";
+            let source = Path::new("tmpfs");
+            Mount { source, kind: "tmpfs", flags, options }.at(&base)?;
+            // Containers may refuse a view of the new process namespace. The old one stays then, and
+            // Landlock hides it.
+            let source = Path::new("proc");
+            let _stays = Mount { source, kind: "proc", flags, options: "" }.at(Path::new("/proc"));
+            return Ok(Self { base, mounted: true });
+        }
+        let base = folder.join(format!("wardround-sandbox-{}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o711).create(&base)?;
+        // The mask may have taken what others need to pass.
+        std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o711))?;
+        Ok(Self { base, mounted: false })
+    }
+
+    /// The folder.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Makes a job's scratch folder.
+    pub(crate) fn scratch(
+        &self,
+        job: u64,
+        limits: &Limits,
+        owner: Option<u32>,
+    ) -> io::Result<Scratch> {
+        let path = self.base.join(format!("job-{job}"));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        let scratch = Scratch {
+            path,
+            mounted: self.mounted,
+            bytes: limits.disk,
+            files: limits.files.saturating_add(1),
+        };
+        if self.mounted {
+            scratch.mount(owner)?;
+        } else if let Some(owner) = owner {
+            std::os::unix::fs::chown(&scratch.path, Some(owner), Some(owner))?;
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.mounted {
+            // What is left is a folder that somebody may look into, and nothing that could be told to anybody.
+            let _left = std::fs::remove_dir_all(&self.base);
+        }
+    }
+}
+
+/// A job's scratch folder. It is wiped when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+    mounted: bool,
+    bytes: u64,
+    files: u64,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether asking how full it is costs little.
+    pub(crate) fn is_cheap(&self) -> bool {
+        self.mounted
+    }
+
+    /// Whether no byte or no file fits in any more.
+    pub(crate) fn is_full(&self) -> bool {
+        if self.mounted {
+            return rustix::fs::statvfs(&self.path)
+                .is_ok_and(|found| found.f_bfree == 0 || found.f_ffree == 0);
+        }
+        let (bytes, files) = usage(&self.path, self.files);
+        bytes >= self.bytes || files >= self.files
+    }
+
+    fn mount(&self, owner: Option<u32>) -> io::Result<()> {
+        let owner = owner.map_or_else(String::new, |owner| format!(",uid={owner},gid={owner}"));
+        let options = format!("size={},nr_inodes={},mode=0700{owner}", self.bytes, self.files);
+        let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let source = Path::new("tmpfs");
+        Mount { source, kind: "tmpfs", flags, options: &options }.at(&self.path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _unmounted_already = system::unmount(&self.path);
+            let _removed_already = std::fs::remove_dir(&self.path);
+        } else {
+            // The folder around it goes at the end in any case.
+            let _left = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Bytes and files below a folder; stops counting at `most` files.
+fn usage(folder: &Path, most: u64) -> (u64, u64) {
+    let (mut bytes, mut files) = (0_u64, 1_u64);
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            files += 1;
+            if files >= most {
+                return (bytes, files);
+            }
+            let Ok(found) = entry.metadata() else { continue };
+            bytes = bytes
+                .saturating_add(std::os::unix::fs::MetadataExt::blocks(&found).saturating_mul(512));
+            if found.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    (bytes, files)
+}
