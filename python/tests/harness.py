@@ -29,6 +29,9 @@ LOADED = job.preload(["torch", "sklearn"])
 Nothing in this process may compute with several threads, or the forked workers could hang.
 """
 
+for absent in {"torch", "sklearn"} - set(LOADED):
+    print(f"LEFT OUT: every test that needs {absent}, which is not installed", file=sys.stderr)
+
 TIMEOUT = 120.0
 """Seconds that a test waits for one frame; a hang becomes a failure."""
 
@@ -277,6 +280,12 @@ def read(descriptor: int) -> dict[str, numpy.ndarray]:
         name: numpy.frombuffer(values, TYPES[spec.dtype]).reshape(spec.shape).copy()
         for name, (spec, values) in safetensors.read(descriptor).items()
     }
+
+
+def needs(*families: str) -> Any:
+    """Leaves a test out, and says so, where a framework is not installed."""
+    absent = [family for family in families if family not in LOADED]
+    return unittest.skipIf(absent, f"LEFT OUT: {', '.join(absent)} is not installed")
 
 
 class WorkerTest(unittest.TestCase):

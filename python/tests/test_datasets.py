@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy
-from harness import Node, WorkerTest
+from harness import Node, WorkerTest, needs
 from wardround.plans import DataError, ImageFolderDataset, MedicalFolderDataset, TabularDataset
 from wardround.plans.datasets.image_folder import read_image
 from wardround.plans.datasets.nifti import read_nifti
@@ -125,6 +125,7 @@ class ImageTest(WorkerTest):
         self.assertEqual([dataset[place][1] for place in range(4)], [0, 0, 1, 1])
         self.assertAlmostEqual(float(dataset[0][0][0, 0, 0]), 100 / 255, places=6)
 
+    @needs("torch")
     def test_a_small_network_learns_images_of_a_granted_folder(self) -> None:
         random = numpy.random.default_rng(1)
         samples = []
@@ -296,6 +297,7 @@ class Segmentation(TorchTrainingPlan):
         return {"DICE": dice, "age": demographics[:, 0].mean()}
 """
 
+    @needs("torch")
     def test_a_segmentation_learns_from_a_granted_medical_folder(self) -> None:
         manifest = self.make_folder()
         with Node() as node:
@@ -328,6 +330,7 @@ class Segmentation(TorchTrainingPlan):
         self.assertEqual(set(numpy.unique(numpy.asarray(targets["label"]))), {0.0, 1.0})
         self.assertEqual(len(MedicalFolderDataset(str(self.folder), "T1", "T1")), 13)
 
+    @needs("torch")
     def test_requests_for_what_is_not_there_are_refused(self) -> None:
         self.make_folder()
         root = str(self.folder)

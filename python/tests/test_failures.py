@@ -8,7 +8,7 @@ import socket
 import struct
 import unittest
 
-from harness import Node, WorkerTest
+from harness import Node, WorkerTest, needs
 from test_torch_plans import HEAD, ROWS, TRAIN, VALIDATION, simple
 
 SECRET = "patient-4711"
@@ -18,6 +18,7 @@ def line_of(source: str, text: str) -> int:
     return next(number for number, line in enumerate(source.splitlines(), 1) if text in line)
 
 
+@needs("torch")
 class FailuresTest(WorkerTest):
     def fail_at(self, node: Node, source: str, phase: str) -> dict:
         """Runs a round up to the phase that is expected to fail."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unittest
 
 import numpy
-from harness import Node, WorkerTest
-from sklearn.naive_bayes import GaussianNB
+from harness import Node, WorkerTest, needs
 from test_sklearn_linear import FEATURES, ROWS, TRAIN, VALIDATION, plan, sigmoid
 
 HEADER = ["a", "b", "c", "d", "y"]
 
 
+@needs("sklearn", "torch")
 class SklearnFamiliesTest(WorkerTest):
     def setUp(self) -> None:
         super().setUp()
@@ -148,6 +148,8 @@ class SklearnFamiliesTest(WorkerTest):
             node.load(sums)
             node.validate()
             prediction = node.predictions()[1][:, 0]
+        from sklearn.naive_bayes import GaussianNB
+
         reference = GaussianNB().fit(self.data[TRAIN], self.labels[TRAIN])
         expected = reference.predict_proba(self.data[VALIDATION])[:, 1]
         # The variance is a difference of mean squares below 20, so it is off by some 20 * 1.1e-16 *

@@ -6,7 +6,7 @@ import unittest
 import warnings
 
 import numpy
-from harness import Node, WorkerTest
+from harness import Node, WorkerTest, needs
 
 FEATURES = 4
 ROWS = 50
@@ -37,6 +37,7 @@ def sigmoid(values: numpy.ndarray) -> numpy.ndarray:
     return 1 / (1 + numpy.exp(-values))
 
 
+@needs("sklearn")
 class SklearnLinearTest(WorkerTest):
     def setUp(self) -> None:
         super().setUp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 import numpy
-from harness import Node, WorkerTest
+from harness import Node, WorkerTest, needs
 
 PLAN = """
 import torch
@@ -73,6 +73,7 @@ class Reference:
         self.bias -= self.rate * bias_slope
 
 
+@needs("torch")
 class TorchLogisticTest(WorkerTest):
     def setUp(self) -> None:
         super().setUp()

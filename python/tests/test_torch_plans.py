@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 import numpy
-from harness import Node, WorkerTest
+from harness import Node, WorkerTest, needs
 
 ROWS = 24
 TRAIN, VALIDATION = list(range(16)), list(range(16, 24))
@@ -47,6 +47,7 @@ def simple(
     return SIMPLE.format(model=model, step=step, methods=lines, attributes=attributes)
 
 
+@needs("torch")
 class TorchPlansTest(WorkerTest):
     def begin(self, node: Node, source: str, **training: object) -> dict:
         node.instantiate(source)
