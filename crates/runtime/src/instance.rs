@@ -1,14 +1,15 @@
 //! The seam between a round and what executes its plan.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use dataset::Registration;
+use dataset::{AttachedPlan, Registered, Registration};
 use protocol::{DatasetName, Digest, MetricsReport, Mode, NodeId, RuntimeKind, Warning};
 use serde_json::{Map, Value};
 use training_plan::Bundle;
 use training_plan::arguments::TrainingArguments;
 
-use crate::{Failure, Monitor};
+use crate::{Confinement, Failure, Monitor};
 
 /// Builds instances of plans.
 pub trait Runtime: Send + Sync {
@@ -19,11 +20,12 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `plan.unsupported_runtime`, `plan.not_loadable`.
+    /// `plan.unsupported_runtime`, `plan.not_loadable`, `sandbox.unavailable`, `cancelled`, `deadline.exceeded`.
     fn instantiate(
         &self,
         bundle: &Bundle,
         assignment: Assignment,
+        monitor: &mut dyn Monitor,
     ) -> Result<Box<dyn Instance>, Failure>;
 }
 
@@ -46,21 +48,65 @@ pub struct Assignment {
     pub columns: Vec<String>,
     /// The most bytes of memory that the round may use, where the node sets a limit.
     pub memory_limit: Option<u64>,
+    /// The plan's class inside a Python plan; empty for the only one, and for other plans.
+    pub class: String,
+    /// The node's folder for this round and nothing else; it may not be there yet.
+    pub scratch: PathBuf,
+    /// The dataset's folder, where the dataset is one.
+    pub folder: Option<PathBuf>,
+    /// Where a plan's own tensors are kept between rounds; none where nothing is kept.
+    pub state: Option<KeptState>,
+}
+
+/// Tensors of a plan that never leave the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptState {
+    /// What an earlier round kept.
+    pub received: Option<PathBuf>,
+    /// Where this round's are put.
+    pub kept: PathBuf,
+}
+
+impl Assignment {
+    /// The folder, in the round's own, of what a plan in a process of its own may read.
+    #[must_use]
+    pub fn granted(&self) -> PathBuf {
+        self.scratch.join("granted")
+    }
 }
 
 /// A plan object: its methods are the middle phases of a round, called in this order.
 ///
 /// After an error nothing but dropping the instance makes sense.
 pub trait Instance: Send {
+    /// The names of the metrics that may leave the node.
+    fn declared_metrics(&self) -> Vec<String>;
+
+    /// How the plan is confined; none where it is no program and needs no confinement.
+    fn confinement(&self) -> Option<Confinement> {
+        None
+    }
+
+    /// The processor time of a plan that ran in a process of its own and has ended.
+    fn processor_time(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What the node's own log should say, such as what the plan printed; each is told once.
+    fn remarks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Builds the model and judges the optimizer's arguments.
     ///
     /// # Errors
     ///
-    /// `plan.init_failed`, `arguments.invalid`, `limits.memory`.
+    /// `plan.init_failed`, `arguments.invalid`, `limits.memory`, `cancelled`, `deadline.exceeded`.
     fn initialise(
         &mut self,
         model_args: &Map<String, Value>,
         arguments: &TrainingArguments,
+        monitor: &mut dyn Monitor,
     ) -> Result<(), Failure>;
 
     /// Takes the parameters out of a verified file.
@@ -114,14 +160,27 @@ pub trait Instance: Send {
 /// A dataset that a round may read.
 #[derive(Clone, Copy, Debug)]
 pub struct DataGrant<'a> {
-    /// The dataset's file.
+    /// The dataset's file or folder.
     pub path: &'a Path,
     /// What was registered of it.
-    pub registration: &'a Registration,
+    pub registration: &'a Registered,
+    /// How its layout becomes the study's.
+    pub loading_plan: Option<&'a AttachedPlan>,
     /// Rows that the owner leaves out, counted from 0 in the file.
     pub excluded_rows: &'a [usize],
     /// The fewest rows that the node works on, and the fewest that it trains on.
     pub minimum_samples: u64,
+}
+
+impl<'a> DataGrant<'a> {
+    /// What was registered of a table.
+    ///
+    /// # Errors
+    ///
+    /// `data.invalid` for a folder.
+    pub fn table(&self) -> Result<&'a Registration, Failure> {
+        Ok(self.registration.table()?)
+    }
 }
 
 /// How many rows a round has.

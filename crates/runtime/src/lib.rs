@@ -14,11 +14,13 @@ pub mod failure;
 pub mod instance;
 pub mod monitor;
 pub mod native;
+pub mod python;
 
 pub use failure::Failure;
 pub use instance::{
-    Assignment, DataGrant, DataSummary, ExportSummary, Instance, Runtime, TrainingSummary,
-    Validated, ValidationOutcome,
+    Assignment, DataGrant, DataSummary, ExportSummary, Instance, KeptState, Runtime,
+    TrainingSummary, Validated, ValidationOutcome,
 };
-pub use monitor::{Interruption, Measurement, Monitor, Stage};
+pub use monitor::{Interruption, Measurement, Monitor, Stage, Unfollowed};
 pub use native::{NativeRuntime, Predictor, check_plan, initial_parameters};
+pub use python::{Confinement, PythonRuntime, python_initial_parameters};

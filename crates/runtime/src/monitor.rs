@@ -17,6 +17,18 @@ pub trait Monitor {
     fn interruption(&mut self) -> Option<Interruption>;
 }
 
+/// Nobody follows, and nobody ends the work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unfollowed;
+
+impl Monitor for Unfollowed {
+    fn measured(&mut self, _: Measurement) {}
+
+    fn interruption(&mut self) -> Option<Interruption> {
+        None
+    }
+}
+
 /// Why work ends before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {

@@ -13,7 +13,7 @@ mod validation;
 use protocol::{Code, RuntimeKind};
 use training_plan::{Bundle, Plan};
 
-use crate::{Assignment, Failure, Instance, Runtime};
+use crate::{Assignment, Failure, Instance, Monitor, Runtime};
 
 pub use description::Description;
 pub use fit::check_plan;
@@ -33,6 +33,7 @@ impl Runtime for NativeRuntime {
         &self,
         bundle: &Bundle,
         assignment: Assignment,
+        _monitor: &mut dyn Monitor,
     ) -> Result<Box<dyn Instance>, Failure> {
         match bundle.runtime() {
             RuntimeKind::Native => {}

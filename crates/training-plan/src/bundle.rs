@@ -68,6 +68,16 @@ impl Bundle {
         Self::new(RuntimeKind::Native, files)
     }
 
+    /// Builds the bundle of a Python plan, which is one file: it becomes `plan.py`, whatever it was called.
+    ///
+    /// # Errors
+    ///
+    /// The text is larger than a bundle may be.
+    pub fn python(plan: &str) -> Result<Self, Error> {
+        let files = BTreeMap::from([(PYTHON_FILE.to_owned(), plan.to_owned())]);
+        Self::new(RuntimeKind::Python, files)
+    }
+
     /// Reads a bundle out of bytes that may be hostile.
     ///
     /// # Errors
@@ -211,7 +221,7 @@ const FORMAT: &str = "wardround-plan/1";
 pub const PLAN_FILE: &str = "plan.toml";
 
 /// The file that a Python plan is.
-const PYTHON_FILE: &str = "plan.py";
+pub const PYTHON_FILE: &str = "plan.py";
 
 /// The most bytes of a bundle: 1 MiB.
 pub const LARGEST: usize = 1 << 20;

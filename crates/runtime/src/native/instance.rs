@@ -86,10 +86,16 @@ impl NativeInstance {
 }
 
 impl Instance for NativeInstance {
+    fn declared_metrics(&self) -> Vec<String> {
+        let names = self.plan.metrics().names().iter();
+        names.map(|metric| metric.name().to_owned()).collect()
+    }
+
     fn initialise(
         &mut self,
         model_args: &Map<String, Value>,
         arguments: &TrainingArguments,
+        _monitor: &mut dyn Monitor,
     ) -> Result<(), Failure> {
         if let Some((key, value)) = model_args.iter().next() {
             let rule = "is not taken: a native plan takes no model arguments";
@@ -139,7 +145,7 @@ impl Instance for NativeInstance {
         let model = &self.loaded.as_ref().ok_or_else(out_of_order)?.model;
         let cells = (built.inputs.len() as u64 + 1).saturating_mul(CELL_BYTES);
         let row = cells.saturating_add(model.inputs() as u64 * 4);
-        let data = grant.registration.rows.saturating_mul(row);
+        let data = grant.table()?.rows.saturating_mul(row);
         let model = self.model_bytes(model, &built.arguments, &built.optimizer);
         self.check_memory(data.saturating_add(model))?;
         let preparation = Preparation {

@@ -39,7 +39,7 @@ impl Preparation<'_> {
         grant: &DataGrant<'_>,
         interrupt: &mut Interrupt<'_>,
     ) -> Result<Prepared, Failure> {
-        let mut source = TabularSource::open(grant.path, grant.registration)?;
+        let mut source = TabularSource::open(grant.path, grant.table()?)?.under(grant.loading_plan);
         let target = Target::of(self.plan);
         let table = source.read_interruptibly(&requests(self.inputs, Some(target)), interrupt)?;
         let mut excluded = grant.excluded_rows.to_vec();

@@ -165,7 +165,9 @@ kind = "adam"
     let outcome = ward.run(&arguments).expect("the round succeeds");
     ward.go_on(&outcome);
     let predictor = Predictor::open(&ward.parameters).expect("it describes itself");
-    let rows = predictor.predict(&ward.table, &ward.registration).expect("the table fits");
+    let rows = predictor
+        .predict(&ward.table, ward.registration.table().expect("is a table"))
+        .expect("the table fits");
     assert_eq!((rows.len(), rows[0].len()), (90, 3));
     let right = rows.iter().enumerate().filter(|(row, scores)| {
         scores.iter().enumerate().all(|(class, score)| class == row % 3 || *score < scores[row % 3])

@@ -2,7 +2,7 @@
 
 use parameters::{Durability, Parameters, Tensor};
 use protocol::{Code, Detail, Mode, RuntimeKind};
-use runtime::{Failure, Interruption, check_plan};
+use runtime::{Failure, Interruption, Unfollowed, check_plan};
 use serde_json::{Map, Value, json};
 use training_plan::Bundle;
 use training_plan::arguments::TrainingArguments;
@@ -77,7 +77,7 @@ fn model_arguments_are_not_taken() {
     let ward = ward();
     let mut instance = ward.instance().expect("the plan is right");
     let model_args = Map::from_iter([("depth".to_owned(), json!(3))]);
-    let error = instance.initialise(&model_args, &TrainingArguments::default());
+    let error = instance.initialise(&model_args, &TrainingArguments::default(), &mut Unfollowed);
     let error = error.expect_err("a native plan takes no model arguments");
     assert_eq!(error.code, Code::PlanInitFailed);
     assert!(

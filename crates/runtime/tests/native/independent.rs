@@ -278,8 +278,8 @@ fn patients_class_weights_and_dropout_are_those_of_a_second_implementation() {
     assert_eq!(rows.len() % 4, 0);
     let mut ward = Ward::new(plan(), &["a", "b"], &csv(&rows), SEED);
     let options = Options { patient_id: Some("pid".to_owned()), ..Options::default() };
-    ward.registration = register(&ward.table, &options).expect("the table is right");
-    let train = training_rows(&rows, &ward.registration.digest);
+    ward.registration = register(&ward.table, &options).expect("the table is right").into();
+    let train = training_rows(&rows, &ward.registration.digest());
     assert!(train.len() > rows.len() / 2 && train.len() < rows.len(), "{}", train.len());
     let arguments = json!({
         "epochs": EPOCHS, "batch_size": BATCH, "optimizer_args": { "lr": RATE },

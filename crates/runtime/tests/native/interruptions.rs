@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::Code;
-use runtime::{Failure, Instance, Interruption, Measurement, Monitor, Validated};
+use runtime::{Failure, Instance, Interruption, Measurement, Monitor, Unfollowed, Validated};
 use serde_json::{Map, json};
 use training_plan::arguments::TrainingArguments;
 
@@ -59,7 +59,7 @@ fn ready(ward: &Ward) -> Box<dyn Instance> {
     let mut instance = ward.instance().expect("the plan is right");
     let arguments = json!({ "test_ratio": 0.5, "test_on_global_updates": true });
     let arguments = TrainingArguments::parse(&arguments).expect("the arguments are right");
-    instance.initialise(&Map::new(), &arguments).expect("the plan fits");
+    instance.initialise(&Map::new(), &arguments, &mut Unfollowed).expect("the plan fits");
     instance
 }
 

@@ -49,7 +49,7 @@ fn two_rounds_agree_with_the_reference() {
         "epochs": 3, "batch_size": 16, "optimizer_args": { "lr": 0.3 },
         "test_ratio": 0.25, "test_on_global_updates": true,
     });
-    let digest = ward.registration.digest;
+    let digest = ward.registration.digest();
     let rows = split(120, 0.25, Seed::split(42, &digest).into_bytes(), None, None);
     let rows = rows.expect("the ratio is right");
     for round in 1..=2 {

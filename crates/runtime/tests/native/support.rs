@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use dataset::{Options, Registration, register};
+use dataset::{Options, Registered, register};
 use protocol::{MetricsReport, Mode, RuntimeKind};
 use runtime::{
     Assignment, DataGrant, DataSummary, Failure, Instance, Interruption, Measurement, Monitor,
-    NativeRuntime, Runtime, TrainingSummary, Validated, initial_parameters,
+    NativeRuntime, Runtime, TrainingSummary, Unfollowed, Validated, initial_parameters,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ pub(crate) struct Ward {
     pub(crate) bundle: Bundle,
     pub(crate) columns: Vec<String>,
     pub(crate) table: PathBuf,
-    pub(crate) registration: Registration,
+    pub(crate) registration: Registered,
     pub(crate) parameters: PathBuf,
     pub(crate) seed: u64,
     pub(crate) round: u32,
@@ -82,7 +82,8 @@ impl Ward {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let table = folder.path().join("ward.csv");
         std::fs::write(&table, csv).expect("the folder can be written");
-        let registration = register(&table, &Options::default()).expect("the table is right");
+        let registration =
+            register(&table, &Options::default()).expect("the table is right").into();
         Self {
             bundle,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
@@ -106,9 +107,13 @@ impl Ward {
             round: self.round,
             node: "north".parse().expect("is a name"),
             dataset: "ward".parse().expect("is a name"),
-            dataset_digest: self.registration.digest,
+            dataset_digest: self.registration.digest(),
             columns: self.columns.clone(),
             memory_limit: self.memory_limit,
+            class: String::new(),
+            scratch: self.folder.path().join("scratch"),
+            folder: None,
+            state: None,
         }
     }
 
@@ -116,13 +121,14 @@ impl Ward {
         DataGrant {
             path: &self.table,
             registration: &self.registration,
+            loading_plan: None,
             excluded_rows: &self.excluded_rows,
             minimum_samples: self.minimum_samples,
         }
     }
 
     pub(crate) fn instance(&self) -> Result<Box<dyn Instance>, Failure> {
-        NativeRuntime.instantiate(&self.bundle, self.assignment())
+        NativeRuntime.instantiate(&self.bundle, self.assignment(), &mut Unfollowed)
     }
 
     /// An instance that has opened its data.
@@ -132,7 +138,7 @@ impl Ward {
     ) -> Result<(Box<dyn Instance>, DataSummary), Failure> {
         let mut instance = self.instance()?;
         let arguments = TrainingArguments::parse(arguments).expect("the arguments are right");
-        instance.initialise(&Map::new(), &arguments)?;
+        instance.initialise(&Map::new(), &arguments, &mut Unfollowed)?;
         instance.load(&self.parameters, &mut Recorder::default())?;
         let summary = instance.open_data(&self.grant(), &mut Recorder::default())?;
         Ok((instance, summary))

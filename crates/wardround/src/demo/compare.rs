@@ -6,9 +6,7 @@ use dataset::{Options, Registration};
 use protocol::{Mode, NodeId};
 use researcher::Definition;
 use researcher::report::{ComparedModel, Comparison, Emphasis};
-use runtime::{
-    Assignment, DataGrant, Interruption, Measurement, Monitor, NativeRuntime, Predictor, Runtime,
-};
+use runtime::{Assignment, DataGrant, NativeRuntime, Predictor, Runtime, Unfollowed};
 use serde_json::{Map, Value, json};
 use training_plan::arguments::TrainingArguments;
 use training_plan::metric::Metric;
@@ -121,28 +119,29 @@ impl Trainer<'_> {
             dataset_digest: registration.digest,
             columns: self.columns.to_vec(),
             memory_limit: None,
+            class: String::new(),
+            scratch: self.work.join(name),
+            folder: None,
+            state: None,
         };
         let arguments = Value::Object(experiment.training_args.clone());
         let arguments = TrainingArguments::parse(&arguments).expect("were found correct when read");
-        let mut instance = NativeRuntime.instantiate(self.definition.bundle(), assignment)?;
-        instance.initialise(&Map::new(), &arguments)?;
-        instance.load(from, &mut Silent)?;
-        let grant = DataGrant { path, registration, excluded_rows: &[], minimum_samples: 1 };
-        instance.open_data(&grant, &mut Silent)?;
-        instance.train(&mut Silent)?;
-        instance.export(to, &mut Silent)?;
+        let mut instance =
+            NativeRuntime.instantiate(self.definition.bundle(), assignment, &mut Unfollowed)?;
+        instance.initialise(&Map::new(), &arguments, &mut Unfollowed)?;
+        instance.load(from, &mut Unfollowed)?;
+        let registration = registration.clone().into();
+        let grant = DataGrant {
+            path,
+            registration: &registration,
+            loading_plan: None,
+            excluded_rows: &[],
+            minimum_samples: 1,
+        };
+        instance.open_data(&grant, &mut Unfollowed)?;
+        instance.train(&mut Unfollowed)?;
+        instance.export(to, &mut Unfollowed)?;
         Ok(())
-    }
-}
-
-/// Nobody follows.
-struct Silent;
-
-impl Monitor for Silent {
-    fn measured(&mut self, _: Measurement) {}
-
-    fn interruption(&mut self) -> Option<Interruption> {
-        None
     }
 }
 

@@ -1,0 +1,191 @@
+//! Workers in a sandbox: the only ones that run plans.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::{Code, Digest};
+use sandbox::{End, ForkServer, JobOptions, Launcher, Level, Limits, Outcome, ServerOptions};
+
+use super::environment::Environment;
+use super::worker::{Cause, Confinement, Ending, Job, Limit, Worker, Workers};
+use crate::Failure;
+use crate::failure::with_causes;
+
+/// How workers are started and bounded.
+#[derive(Clone, Debug)]
+pub struct Confining {
+    /// The program that puts the sandbox on.
+    pub launcher: Launcher,
+    /// The interpreter and its packages.
+    pub environment: Environment,
+    /// The folder that the package `wardround` is imported from.
+    pub package: PathBuf,
+    /// The level below which nothing runs.
+    pub minimum: Level,
+    /// What one plan may use.
+    pub limits: Limits,
+    /// The threads that one plan may compute with.
+    pub threads: u32,
+}
+
+/// Workers that a warm interpreter forks, each confined before it reads a byte of a plan.
+///
+/// The interpreter is started with the first plan, started again after some jobs, and again where it has ended.
+pub struct SandboxedWorkers {
+    confining: Confining,
+    server: Mutex<Option<Warm>>,
+}
+
+/// An interpreter that has loaded its libraries, and how many jobs it has forked.
+struct Warm {
+    server: ForkServer,
+    jobs: u32,
+}
+
+impl SandboxedWorkers {
+    /// Starts nothing yet.
+    #[must_use]
+    pub fn new(confining: Confining) -> Self {
+        Self { confining, server: Mutex::new(None) }
+    }
+
+    fn fork(&self, options: &JobOptions) -> Result<sandbox::Job, sandbox::Error> {
+        let mut warm = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if warm.as_ref().is_some_and(|warm| warm.jobs >= MOST_JOBS) {
+            *warm = None;
+        }
+        if let Some(known) = warm.as_mut() {
+            known.jobs += 1;
+            match known.server.fork(options.clone()) {
+                Err(sandbox::Error::Gone) => *warm = None,
+                forked => return forked,
+            }
+        }
+        let server = ForkServer::start(&self.confining.launcher, &self.server_options())?;
+        let known = warm.insert(Warm { server, jobs: 1 });
+        known.server.fork(options.clone())
+    }
+
+    fn server_options(&self) -> ServerOptions {
+        let environment = &self.confining.environment;
+        let has = |name: &str| environment.frameworks.iter().any(|(found, _)| found == name);
+        let known = [("torch", "torch"), ("scikit-learn", "sklearn")];
+        let warm_up = known.iter().filter(|(package, _)| has(package));
+        ServerOptions {
+            warm_up: warm_up.map(|(_, module)| (*module).to_owned()).collect(),
+            minimum: self.confining.minimum,
+            ..ServerOptions::new(&environment.interpreter, &self.confining.package)
+        }
+    }
+}
+
+impl Workers for SandboxedWorkers {
+    fn start(&self, job: &Job) -> Result<Box<dyn Worker>, Failure> {
+        let limits = self.confining.limits.clone();
+        let memory = job.memory.map_or(limits.memory, |memory| memory.min(limits.memory));
+        let limits = Limits { memory, ..limits };
+        let wall = limits.wall;
+        let options =
+            JobOptions { read: job.readable.clone(), limits, threads: self.confining.threads };
+        let job = self
+            .fork(&options)
+            .map_err(|error| Failure::new(Code::SandboxUnavailable, with_causes(&error)))?;
+        let socket = job.socket().try_clone().map_err(|error| {
+            Failure::new(Code::NodeInternal, format!("the worker's socket: {error}"))
+        })?;
+        let environment = self.confining.environment.digest;
+        Ok(Box::new(SandboxedWorker {
+            socket,
+            level: job.level(),
+            environment,
+            wall,
+            state: State::Running(job),
+        }))
+    }
+}
+
+struct SandboxedWorker {
+    socket: UnixStream,
+    level: Level,
+    environment: Digest,
+    wall: Duration,
+    state: State,
+}
+
+enum State {
+    Running(sandbox::Job),
+    Ended(Ending),
+    /// Only while it is being ended.
+    Ending,
+}
+
+impl Worker for SandboxedWorker {
+    fn socket(&self) -> &UnixStream {
+        &self.socket
+    }
+
+    fn confinement(&self) -> Confinement {
+        Confinement { level: self.level.letter().to_owned(), environment: Some(self.environment) }
+    }
+
+    fn end(&mut self) -> Ending {
+        let ending = match std::mem::replace(&mut self.state, State::Ending) {
+            State::Running(job) => {
+                // A worker that has just failed by itself is given the time to be seen: what its confinement found
+                // goes before what its silence says.
+                job.end(Outcome::Ok);
+                ending(job.wait(self.wall.min(LAST_WAIT)))
+            }
+            State::Ended(ending) => ending,
+            State::Ending => lost("the worker was ended twice at once"),
+        };
+        self.state = State::Ended(ending.clone());
+        ending
+    }
+}
+
+fn ending(end: Result<End, sandbox::Error>) -> Ending {
+    let end = match end {
+        Ok(end) => end,
+        Err(error) => return lost(&with_causes(&error)),
+    };
+    let cause = match end.outcome {
+        Outcome::Ok | Outcome::Failed | Outcome::RefusedOutput => Cause::Ended,
+        Outcome::Limit(limit) => Cause::Limit(Limit::from(limit)),
+        Outcome::Policy { syscall } => Cause::Violation(format!("system call {syscall}")),
+    };
+    let (stdout, stderr) = (end.output.stdout.text(), end.output.stderr.text());
+    let named = [("standard output", stdout), ("standard error", stderr)];
+    let output: Vec<String> = named
+        .into_iter()
+        .filter(|(_, text)| !text.trim().is_empty())
+        .map(|(name, text)| format!("--- {name}\n{}", text.trim_end()))
+        .collect();
+    Ending { cause, output: output.join("\n"), processor: Some(end.processor) }
+}
+
+/// The sandbox's own watchman is gone, and with it the worker.
+fn lost(text: &str) -> Ending {
+    Ending { cause: Cause::Ended, output: format!("--- sandbox\n{text}"), processor: None }
+}
+
+impl From<sandbox::Limit> for Limit {
+    fn from(limit: sandbox::Limit) -> Self {
+        match limit {
+            sandbox::Limit::Wall => Self::Time,
+            sandbox::Limit::Cpu => Self::Cpu,
+            sandbox::Limit::Memory => Self::Memory,
+            sandbox::Limit::Processes => Self::Processes,
+            sandbox::Limit::Disk => Self::Disk,
+            sandbox::Limit::Output => Self::Output,
+        }
+    }
+}
+
+/// Jobs that one interpreter forks before it is started anew.
+const MOST_JOBS: u32 = 500;
+
+/// How long the end of a worker that was told to end may take.
+const LAST_WAIT: Duration = Duration::from_secs(30);
