@@ -11,6 +11,7 @@ import struct
 import sys
 import tempfile
 import textwrap
+import threading
 import traceback
 import unittest
 from pathlib import Path
@@ -58,6 +59,13 @@ DEFAULTS: dict[str, Any] = {
     "dp_args": None,
 }
 
+FORBIDDEN = (
+    "subprocess.", "os.fork", "os.exec", "os.posix_spawn", "os.system", "os.listxattr", "os.remove",
+    "os.rename", "os.symlink", "os.link", "os.chmod", "socket.__new__", "socket.bind",
+    "socket.connect", "pty.", "pickle.find_class",
+)  # fmt: skip
+"""Events of the interpreter that a worker of ours never causes."""
+
 TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U8": "u1", "BOOL": "?",
@@ -75,7 +83,8 @@ class Failed(Exception):
 class Node:
     """A node that runs one round with a worker in another process."""
 
-    def __init__(self, threads: int = 1):
+    def __init__(self, threads: int = 1, watched: bool = False):
+        self.watched = watched
         self.scratch = tempfile.mkdtemp(prefix="wardround-test-")
         ours, theirs = socket.socketpair()
         self.output = tempfile.TemporaryFile()
@@ -108,6 +117,9 @@ class Node:
             os.dup2(self.output.fileno(), 1)
             os.dup2(self.output.fileno(), 2)
             signal.alarm(int(2 * TIMEOUT))
+            if self.watched:
+                sys.addaudithook(self._watch)
+                threading.Thread.start = _refuse_thread
             job.serve(theirs, self.scratch, threads)
             status = 0
         except BaseException:
@@ -115,6 +127,16 @@ class Node:
         finally:
             sys.stdout.flush()
             os._exit(status)
+
+    def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Refuses what the sandbox refuses, as far as the interpreter tells."""
+        if event.startswith(FORBIDDEN):
+            raise PermissionError(f"{event}{arguments!r}")
+        if event == "open" and isinstance(arguments[0], str):
+            path, _, flags = arguments
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if path.startswith("/proc/") or (writes and not path.startswith(self.scratch)):
+                raise PermissionError(f"open{arguments!r}")
 
     def log(self) -> str:
         """What the worker has written to its standard streams."""
@@ -258,6 +280,10 @@ class Node:
         self.orders.append(positions)
         header = {"id": self.number, "order": {"epoch": epoch}, "seed": str(1000 + epoch)}
         self._send(header, positions.astype("<u8").tobytes(), ())
+
+
+def _refuse_thread(thread: threading.Thread) -> None:
+    raise PermissionError("a thread")
 
 
 def write(tensors: dict[str, numpy.ndarray]) -> int:

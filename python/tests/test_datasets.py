@@ -391,7 +391,8 @@ class TableTest(WorkerTest):
     def test_transforms_see_one_sample_at_a_time(self) -> None:
         path = self.write("x,y\n1,2\n3,4\n")
         dataset = TabularDataset("x", "y", lambda x: x * 10, lambda y: y + 1, path=path)
-        self.assertEqual([float(value) for value in dataset[1]], [30.0, 5.0])
+        data, target = dataset[1]
+        self.assertEqual((data.tolist(), float(target)), ([30.0], 5.0))
         self.assertEqual(dataset.arrays()[0].tolist(), [[10], [30]])
 
     def test_arrays_make_a_dataset_too(self) -> None:

@@ -11,7 +11,7 @@ from test_sklearn_linear import FEATURES, ROWS, TRAIN, VALIDATION, plan, sigmoid
 HEADER = ["a", "b", "c", "d", "y"]
 
 
-@needs("sklearn", "torch")
+@needs("sklearn")
 class SklearnFamiliesTest(WorkerTest):
     def setUp(self) -> None:
         super().setUp()
@@ -197,6 +197,7 @@ class SklearnFamiliesTest(WorkerTest):
             self.begin(node, plan("FedSGDRegressor", body), {})
             self.assertEqual(self.failed(node.train)["reason"], "data")
 
+    @needs("torch")
     def test_torch_datasets_serve_scikit_learn_too(self) -> None:
         source = plan("FedSGDClassifier").replace(
             'TabularDataset(target_columns="y")', "Images()"

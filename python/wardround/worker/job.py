@@ -7,6 +7,7 @@ and writes to nothing but its scratch folder, its standard streams and the descr
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import platform
@@ -255,6 +256,7 @@ def _engine_module(family: str) -> str:
     return f"{__package__}.{family}_engine"
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     return {
         package: metadata.version(package)

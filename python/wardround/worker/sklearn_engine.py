@@ -44,7 +44,7 @@ class SklearnEngine(Engine):
         return BY_KIND[self.plan.kind].metric
 
     def initialise(self, circumstances: Circumstances) -> None:
-        limit_threads(circumstances.threads)
+        POOLS.limit(circumstances.threads)
         seed_all(circumstances.seed)
         for key in ("fedprox_mu", "gradient_clip_norm"):
             if self.arguments.get(key):
@@ -209,12 +209,37 @@ class SklearnEngine(Engine):
         family.assign({name: total / len(data) for name, total in sums.items()})
 
 
-def limit_threads(threads: int) -> None:
-    """Lets numpy's and scikit-learn's libraries compute with that many threads."""
-    with contextlib.suppress(ImportError):
-        import threadpoolctl
+class ThreadPools:
+    """The thread pools of the libraries that are loaded, found once.
 
-        threadpoolctl.threadpool_limits(limits=max(1, threads))
+    They are found by reading ``/proc``, which a confined process cannot: the fork server looks before.
+    """
+
+    def __init__(self) -> None:
+        self._controller: Any = None
+
+    def find(self) -> Any:
+        """Looks for the pools, also on behalf of scikit-learn, unless that has been done."""
+        if self._controller is None:
+            with contextlib.suppress(ImportError, OSError):
+                import threadpoolctl
+
+                self._controller = threadpoolctl.ThreadpoolController()
+            with contextlib.suppress(ImportError, OSError):
+                from sklearn.utils import parallel
+
+                parallel._get_threadpool_controller()
+        return self._controller
+
+    def limit(self, threads: int) -> None:
+        """Lets numpy's and scikit-learn's libraries compute with that many threads from now on."""
+        controller = self.find()
+        if controller is not None:
+            controller.limit(limits=max(1, threads))
+
+
+POOLS = ThreadPools()
+"""This process's thread pools."""
 
 
 def seed_all(seed: int) -> None:
@@ -268,7 +293,7 @@ def _exported(spec: Spec, array: Any) -> bytes:
 
 def warm_up() -> None:
     """Takes one step with one thread, so that nothing is left to import when a round trains."""
-    limit_threads(1)
+    POOLS.limit(1)
     family = BY_KIND["sgd_classifier"]({"n_features": 2, "n_classes": 2, "loss": "log_loss"}, {}, 0)
     family.start()
     family.step(numpy.ones((2, 2)), numpy.arange(2))
