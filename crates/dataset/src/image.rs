@@ -124,6 +124,9 @@ fn inspect_jpeg(bytes: &[u8]) -> Result<Image, Error> {
         .jpeg_set_out_colorspace(decoder.input_colorspace().unwrap_or(ColorSpace::RGB));
     decoder.set_options(options);
     decoder.decode().map_err(|error| malformed(error.to_string()))?;
+    if !has_jpeg_end(bytes) {
+        return Err(Error::Truncated);
+    }
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     Ok(Image { width, height, format: Format::Jpeg, colours, depth: 8 })
 }
@@ -146,12 +149,17 @@ fn png_error(error: &DecodingError) -> Error {
 
 /// A decoder of JPEG names the place where it stopped; that a file lacks its end is the better word for it.
 fn jpeg_error(bytes: &[u8], rule: &str) -> Error {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    if bytes[..end].ends_with(JPEG_END) {
+    if has_jpeg_end(bytes) {
         Error::Malformed { format: "JPEG", rule: one_line(rule) }
     } else {
         Error::Truncated
     }
+}
+
+/// Whether an end marker follows the last scan. The decoder fills the last rows up where a file ends among them.
+fn has_jpeg_end(bytes: &[u8]) -> bool {
+    let scan = bytes.windows(2).rposition(|marker| marker == JPEG_SCAN).unwrap_or(0);
+    bytes[scan..].windows(2).any(|marker| marker == JPEG_END)
 }
 
 /// The first line of what a decoder says, as long as a line is.
@@ -190,6 +198,7 @@ const fn jpeg_colours(colours: Option<ColorSpace>) -> &'static str {
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
+const JPEG_SCAN: &[u8] = b"\xff\xda";
 const JPEG_END: &[u8] = b"\xff\xd9";
 /// What decoding a PNG may take beside its rows.
 const PNG_MEMORY: usize = 64 << 20;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image_folder::{self, ImageFolder};
 use crate::medical_folder::{self, MedicalFolder, MedicalOptions};
-use crate::registration::{self, Change, Registration};
+use crate::registration::{self, Change, Registration, Retyped};
 use crate::{Error, Kind, LoadingPlan, Options, Watch};
 
 /// A dataset as it was when its owner added it.
@@ -39,10 +39,21 @@ pub struct Description {
 pub enum Comparison {
     /// The content is the same.
     Unchanged,
-    /// A table changed.
-    Table(Box<Change>),
-    /// A folder changed: this is what it is now.
-    Folder(Box<Registered>),
+    /// The content is another.
+    Changed(Box<Changed>),
+}
+
+/// What a changed dataset is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    /// What to keep in place of the old registration if the owner accepts the change.
+    pub now: Registered,
+    /// Columns of a table that were not there before.
+    pub added: Vec<String>,
+    /// Columns of a table that are there no more.
+    pub removed: Vec<String>,
+    /// Columns of a table whose type is another.
+    pub retyped: Vec<Retyped>,
 }
 
 /// Reads a dataset once and describes it.
@@ -88,28 +99,22 @@ pub fn compare(
     plan: Option<&LoadingPlan>,
     watch: &mut Watch<'_>,
 ) -> Result<Comparison, Error> {
-    let now = match registered {
-        Registered::Table(table) => {
-            return match registration::check_interruptibly(path, table, watch.interrupt())? {
-                registration::Check::Unchanged => Ok(Comparison::Unchanged),
-                registration::Check::Changed(change) => Ok(Comparison::Table(change)),
-            };
-        }
-        Registered::ImageFolder(_) => {
-            Registered::ImageFolder(image_folder::register(path, plan, watch)?)
-        }
-        Registered::MedicalFolder(folder) => {
-            let table = folder.demographics.as_ref();
-            let table = table.map(|table| table.registration.options.clone()).unwrap_or_default();
-            let options = &folder.options;
-            let now = medical_folder::register(path, options, &table, plan, watch)?;
-            Registered::MedicalFolder(Box::new(now))
-        }
-    };
+    if let Registered::Table(table) = registered {
+        return Ok(match registration::check_interruptibly(path, table, watch.interrupt())? {
+            registration::Check::Unchanged => Comparison::Unchanged,
+            registration::Check::Changed(change) => {
+                let Change { registration, added, removed, retyped, .. } = *change;
+                let now = Registered::Table(registration);
+                Comparison::Changed(Box::new(Changed { now, added, removed, retyped }))
+            }
+        });
+    }
+    let now = registered.again(path, plan, watch)?;
     if now.digest() == registered.digest() {
         return Ok(Comparison::Unchanged);
     }
-    Ok(Comparison::Folder(Box::new(now)))
+    let (added, removed, retyped) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Comparison::Changed(Box::new(Changed { now, added, removed, retyped })))
 }
 
 /// Finds out what a path leads to.
@@ -128,6 +133,26 @@ fn detect(path: &Path) -> Result<Kind, Error> {
 }
 
 impl Registered {
+    /// Registers the same dataset again, as its owner has stated it, under another plan perhaps.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe`].
+    pub fn again(
+        &self,
+        path: &Path,
+        plan: Option<&LoadingPlan>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, Error> {
+        let table = self.any_table().map(|table| table.options.clone()).unwrap_or_default();
+        let medical = match self {
+            Self::MedicalFolder(folder) => folder.options.clone(),
+            Self::Table(_) | Self::ImageFolder(_) => MedicalOptions::default(),
+        };
+        let description = Description { kind: Some(self.kind()), table, medical };
+        describe(path, &description, plan, watch)
+    }
+
     /// The kind.
     pub const fn kind(&self) -> Kind {
         match self {

@@ -52,7 +52,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The question whether to go on.
-    pub(crate) fn interrupt(&mut self) -> &mut Interrupt<'a> {
+    pub fn interrupt(&mut self) -> &mut Interrupt<'a> {
         &mut self.interrupt
     }
 

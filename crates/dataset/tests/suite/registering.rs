@@ -79,7 +79,7 @@ fn a_summary_leaves_out_what_is_withheld_and_who_the_patients_are() {
     };
     let text = format!("pid,age,name,sex\n{}", "7,61,Ann,f\n,,Bob,\n".repeat(10));
     let registration = register(&write(text).path, &options).unwrap();
-    let summary = summarize(&registration, presentation(), 20);
+    let summary = summarize(&registration.clone().into(), None, presentation(), 20);
     let columns: Vec<_> = summary.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(columns, ["age", "sex"]);
     assert_eq!(summary.columns[0].missing, Some(10));
@@ -95,7 +95,7 @@ fn a_summary_leaves_out_what_is_withheld_and_who_the_patients_are() {
 #[test]
 fn a_summary_of_few_rows_tells_no_number_of_them() {
     let registration = registered(format!("age,sex\n{}", "61,f\n,\n".repeat(10))).unwrap();
-    let summary = summarize(&registration, presentation(), 21);
+    let summary = summarize(&registration.into(), None, presentation(), 21);
     assert_eq!(summary.row_count, None);
     assert!(summary.columns.iter().all(|column| column.missing.is_none()));
     let json = serde_json::to_string(&summary).unwrap();
