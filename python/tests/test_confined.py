@@ -68,7 +68,9 @@ class ConfinedTest(WorkerTest):
                 node.open_data("table", "/nowhere", 24)
                 node.split(list(range(16)), list(range(16, 24)))
                 failed = self.failed(node.train)
-                self.assertEqual((failed["reason"], failed["class"]), ("training", "PermissionError"))
+                self.assertEqual(
+                    (failed["reason"], failed["class"]), ("training", "PermissionError")
+                )
 
 
 if __name__ == "__main__":

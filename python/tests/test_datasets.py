@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy
 from harness import Node, WorkerTest, needs
+
 from wardround.plans import DataError, ImageFolderDataset, MedicalFolderDataset, TabularDataset
 from wardround.plans.datasets.image_folder import read_image
 from wardround.plans.datasets.nifti import read_nifti
@@ -58,7 +59,9 @@ def write_nifti(path: Path, volume: numpy.ndarray, slope: float = 0.0, intercept
     struct.pack_into(order + "i", header, 0, 348)
     sides = [volume.ndim, *volume.shape] + [1] * (7 - volume.ndim)
     struct.pack_into(order + "8h", header, 40, *sides)
-    struct.pack_into(order + "2h", header, 70, codes[volume.dtype.str[1:]], volume.dtype.itemsize * 8)
+    struct.pack_into(
+        order + "2h", header, 70, codes[volume.dtype.str[1:]], volume.dtype.itemsize * 8
+    )
     struct.pack_into(order + "8f", header, 76, *[1.0] * 8)
     struct.pack_into(order + "3f", header, 108, offset, slope, intercept)
     header[344:348] = b"n+1\0"
@@ -108,7 +111,13 @@ class ImageTest(WorkerTest):
         path = self.folder / "image.png"
         write_png(path, numpy.zeros((3, 3, 3), numpy.uint8))
         content = path.read_bytes()
-        for broken in (b"", content[:20], content[:45], b"GIF89a", content.replace(b"IDAT", b"IDOT")):
+        for broken in (
+            b"",
+            content[:20],
+            content[:45],
+            b"GIF89a",
+            content.replace(b"IDAT", b"IDOT"),
+        ):
             path.write_bytes(broken)
             for read in (read_png, read_image):
                 with self.subTest((read, broken)), self.assertRaises(DataError):
@@ -243,7 +252,9 @@ class MedicalTest(WorkerTest):
                 label = (image > 0.5).astype(numpy.uint8)
                 write_nifti(self.folder / subject / "label" / "m.nii", label)
                 images["label"] = f"{subject}/label/m.nii"
-            samples.append({"images": images, "demographics": [40 + number, "fm"[number % 2], None]})
+            samples.append(
+                {"images": images, "demographics": [40 + number, "fm"[number % 2], None]}
+            )
         return {
             "format": "wardround-manifest/1", "kind": "medical_folder",
             "modalities": ["T1", "label"],
@@ -253,7 +264,8 @@ class MedicalTest(WorkerTest):
             ],
             "samples": samples,
             "left_out": {
-                "excluded": 0, "without_modality": 0, "several_images": 0, "without_demographics": 0,
+                "excluded": 0, "without_modality": 0,
+                "several_images": 0, "without_demographics": 0,
             },
         }  # fmt: skip
 

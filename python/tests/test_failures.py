@@ -98,10 +98,18 @@ class FailuresTest(WorkerTest):
             "syntax": ("class A(:\n", "SyntaxError", 1),
             "import": ("\nimport no_such_package\n", "ModuleNotFoundError", 2),
             "no class": ("x = 1\n", "PlanError", None),
-            "two classes": (simple() + "\nclass Other(Plan): pass\nclass B(Plan): pass\n", "PlanError", None),
+            "two classes": (
+                simple() + "\nclass Other(Plan): pass\nclass B(Plan): pass\n",
+                "PlanError",
+                None,
+            ),
             "bad utf-8": ("", "PlanError", None),
             "metrics text": (simple(attributes="metrics = 'A'"), "PlanError", None),
-            "metrics many": (simple(attributes="metrics = [str(i) for i in range(33)]"), "PlanError", None),
+            "metrics many": (
+                simple(attributes="metrics = [str(i) for i in range(33)]"),
+                "PlanError",
+                None,
+            ),
             "metrics odd": (simple(attributes="metrics = ['a\\nb']"), "PlanError", None),
             "exit": (simple() + "\nraise SystemExit(3)\n", "SystemExit", None),
             "constructor": (simple(methods="def __init__(self, x): pass"), "TypeError", None),
@@ -125,24 +133,50 @@ class FailuresTest(WorkerTest):
                 self.assertEqual(node.instantiate(source, name)["family"], "torch")
         for name in ("TorchTrainingPlan_", "np", "nn"):
             with self.subTest(name), Node() as node:
-                self.assertEqual(self.failed(node.instantiate, source, name)["reason"], "not_loadable")
+                self.assertEqual(
+                    self.failed(node.instantiate, source, name)["reason"], "not_loadable"
+                )
 
     def test_methods_that_break_their_rule(self) -> None:
         replaced = "return DataManager(random.normal(size=(24, 3)), target=random.normal(size=24))"
         cases = [
             (simple("'text'"), "initialise", "init"),
-            (simple().replace("def init_model(self)", "def init_model(self, a, b)"), "initialise", "init"),
+            (
+                simple().replace("def init_model(self)", "def init_model(self, a, b)"),
+                "initialise",
+                "init",
+            ),
             (simple(methods="def init_optimizer(self):\n    return 3"), "initialise", "init"),
-            (simple().replace("def training_data(self)", "def training_data(self, size)"), "open_data", "data"),
+            (
+                simple().replace("def training_data(self)", "def training_data(self, size)"),
+                "open_data",
+                "data",
+            ),
             (simple().replace(replaced, "return [1]"), "open_data", "data"),
             (simple().replace(replaced, "return DataManager([1, 2])"), "open_data", "data"),
-            (simple().replace(replaced, "return DataManager(np.ones((3, 3)), np.ones(2))"), "open_data", "data"),
-            (simple().replace(replaced, "return DataManager(np.array(['a']), np.ones(1))"), "open_data", "data"),
-            (simple().replace(replaced, "return DataManager(np.ones((3, 3)))"), "open_data", "data"),
+            (
+                simple().replace(replaced, "return DataManager(np.ones((3, 3)), np.ones(2))"),
+                "open_data",
+                "data",
+            ),
+            (
+                simple().replace(replaced, "return DataManager(np.array(['a']), np.ones(1))"),
+                "open_data",
+                "data",
+            ),
+            (
+                simple().replace(replaced, "return DataManager(np.ones((3, 3)))"),
+                "open_data",
+                "data",
+            ),
             (simple(step="return 1.0"), "train", "training"),
             (simple(step="return torch.zeros(2, requires_grad=True)"), "train", "training"),
             (simple(step="return torch.zeros(1)"), "train", "training"),
-            (simple(step="return torch.tensor(float('inf'), requires_grad=True)"), "train", "diverged"),
+            (
+                simple(step="return torch.tensor(float('inf'), requires_grad=True)"),
+                "train",
+                "diverged",
+            ),
         ]
         for source, phase, reason in cases:
             with self.subTest(source[-400:]), Node() as node:
@@ -183,10 +217,16 @@ class FailuresTest(WorkerTest):
                     self.assertEqual(failed["class"], "Error")
 
     def test_a_plan_that_raises_our_own_errors_is_taken_at_its_word(self) -> None:
-        text = "from wardround.plans import ArgumentError; raise ArgumentError('model_args.x', 'odd')"
+        text = (
+            "from wardround.plans import ArgumentError; raise ArgumentError('model_args.x', 'odd')"
+        )
         with Node() as node:
-            failed = self.fail_at(node, simple(methods=f"def init_model(self):\n    {text}"), "initialise")
-        self.assertEqual((failed["reason"], failed["key"], failed["rule"]), ("arguments", "model_args.x", "odd"))
+            failed = self.fail_at(
+                node, simple(methods=f"def init_model(self):\n    {text}"), "initialise"
+            )
+        self.assertEqual(
+            (failed["reason"], failed["key"], failed["rule"]), ("arguments", "model_args.x", "odd")
+        )
 
     def test_requests_out_of_order_are_defects(self) -> None:
         with Node() as node:

@@ -34,7 +34,9 @@ class GuidesTest(WorkerTest):
             rows = len((CANCER / "north.csv").read_text().splitlines()) - 1
             return node.open_table(CANCER / "north.csv", rows)
         if kind == "medical":
-            return node.open_data("medical_folder", self.folder, 13, test_datasets.MedicalTest.make_folder(self))
+            return node.open_data(
+                "medical_folder", self.folder, 13, test_datasets.MedicalTest.make_folder(self)
+            )
         random = numpy.random.default_rng(0)
         samples = []
         for number in range(12):
@@ -87,7 +89,7 @@ class ExamplesTest(WorkerTest):
             node.instantiate(source)
             node.initialise(model_args)
             parameters = node.export()
-        for number in range(rounds):
+        for _ in range(rounds):
             updates, weights = [], []
             for hospital in self.HOSPITALS:
                 with Node() as node:
@@ -101,7 +103,9 @@ class ExamplesTest(WorkerTest):
                 ).astype(parameters[name].dtype) / sum(weights)
                 for name in parameters
             }  # fmt: skip
-            parameters = {name: array.astype(updates[0][name].dtype) for name, array in parameters.items()}
+            parameters = {
+                name: array.astype(updates[0][name].dtype) for name, array in parameters.items()
+            }
         with Node() as node:
             count = self.begin(node, source, model_args, parameters, "hold-out")
             node.split([], list(range(count)))

@@ -103,7 +103,10 @@ class SklearnFamiliesTest(WorkerTest):
             hidden = numpy.tanh(data @ first + bias)
             output = sigmoid(hidden @ second + last)
             penalty = 0.1 / 2 * ((first**2).sum() + (second**2).sum()) / 8
-            losses.append(-numpy.mean(truth * numpy.log(output) + (1 - truth) * numpy.log(1 - output)) + penalty)
+            losses.append(
+                -numpy.mean(truth * numpy.log(output) + (1 - truth) * numpy.log(1 - output))
+                + penalty
+            )
             error = output - truth
             back = error @ second.T * (1 - hidden**2)
             slopes = (
@@ -158,14 +161,17 @@ class SklearnFamiliesTest(WorkerTest):
         self.assertGreater(numpy.abs(expected - 0.5).max(), 0.4)
 
     def test_k_means_finds_the_centres_and_goes_on_where_it_was(self) -> None:
-        source = plan("MiniBatchKMeans").replace(
-            'DataManager(TabularDataset(target_columns="y"))',
-            'DataManager(TabularDataset(target_columns="y").arrays()[0])',
-        ) + """
+        source = (
+            plan("MiniBatchKMeans").replace(
+                'DataManager(TabularDataset(target_columns="y"))',
+                'DataManager(TabularDataset(target_columns="y").arrays()[0])',
+            )
+            + """
     def testing_step(self, data, target):
         assert target is None
         return {"inertia": float(self.model().transform(data).min(axis=1).mean())}
 """
+        )
         centres = [[-3.0] * 4, [5.0] * 4]
         with Node() as node:
             self.begin(node, source, {"n_clusters": 2, "init": centres}, epochs=5)
@@ -180,14 +186,14 @@ class SklearnFamiliesTest(WorkerTest):
         self.assertGreater(found[1], 1.4)
 
     def test_preprocessing_gets_the_training_arrays(self) -> None:
-        body = '''def __init__(self):
+        body = """def __init__(self):
         from wardround.plans import ProcessTypes
         self.add_preprocess(self.scale, ProcessTypes.DATA_LOADER)
 
     def scale(self, loader):
         assert len(loader) == 5 and loader.get_dataset().shape == (40, 4)
         loader.dataset = loader.dataset * 0
-        return loader'''
+        return loader"""
         with Node() as node:
             self.begin(node, plan("FedSGDRegressor", body), {})
             node.train()
@@ -199,9 +205,9 @@ class SklearnFamiliesTest(WorkerTest):
 
     @needs("torch")
     def test_torch_datasets_serve_scikit_learn_too(self) -> None:
-        source = plan("FedSGDClassifier").replace(
-            'TabularDataset(target_columns="y")', "Images()"
-        ) + """
+        source = (
+            plan("FedSGDClassifier").replace('TabularDataset(target_columns="y")', "Images()")
+            + """
 
 import torch
 
@@ -213,6 +219,7 @@ class Images(torch.utils.data.Dataset):
     def __getitem__(self, place):
         return torch.full((1, 2, 2), float(place % 2)), place % 2
 """
+        )
         with Node() as node:
             self.begin(node, source, {"n_classes": 2}, epochs=3)
             node.train()
@@ -221,7 +228,9 @@ class Images(torch.utils.data.Dataset):
         self.assertEqual(truth.tolist(), prediction.tolist())
 
     def test_parameters_can_stay_and_be_kept(self) -> None:
-        body = "def tag_parameters(self, name):\n        return {'persistent': name == 'intercept_'}"
+        body = (
+            "def tag_parameters(self, name):\n        return {'persistent': name == 'intercept_'}"
+        )
         source = plan("FedSGDRegressor", body)
         with Node() as node:
             made = self.begin(node, source, {}, optimizer_args={"lr": 0.01})
@@ -235,10 +244,14 @@ class Images(torch.utils.data.Dataset):
         with Node() as node:
             node.instantiate(source)
             node.initialise({"n_features": FEATURES}, state=kept)
-            self.assertEqual(node.export_both()[1]["intercept_"].tolist(), kept["intercept_"].tolist())
+            self.assertEqual(
+                node.export_both()[1]["intercept_"].tolist(), kept["intercept_"].tolist()
+            )
 
     def test_postprocess_gets_the_parameters(self) -> None:
-        body = "def postprocess(self, params):\n        return {k: v * 0 for k, v in params.items()}"
+        body = (
+            "def postprocess(self, params):\n        return {k: v * 0 for k, v in params.items()}"
+        )
         with Node() as node:
             self.begin(node, plan("FedSGDRegressor", body), {})
             node.train()

@@ -68,7 +68,9 @@ class SklearnLinearTest(WorkerTest):
                 node, plan("FedSGDClassifier"), arguments, epochs=3, optimizer_args={"lr": rate},
                 log_interval=1,
             )  # fmt: skip
-            names = [(tensor["name"], tensor["shape"], tensor["dtype"]) for tensor in made["tensors"]]
+            names = [
+                (tensor["name"], tensor["shape"], tensor["dtype"]) for tensor in made["tensors"]
+            ]
             self.assertEqual(names, [("coef_", [1, 4], "F64"), ("intercept_", [1], "F64")])
             start = {"coef_": numpy.full((1, 4), 0.1), "intercept_": numpy.array([-0.2])}
             node.load(start)
@@ -177,6 +179,7 @@ class SklearnLinearTest(WorkerTest):
 
     def test_what_stands_for_the_passive_aggressive_models_gives_the_same(self) -> None:
         from sklearn.linear_model import SGDClassifier, SGDRegressor
+
         from wardround.worker.families import linear
 
         for family, stand_in in (
@@ -190,8 +193,13 @@ class SklearnLinearTest(WorkerTest):
             results = []
             for chosen in (family.estimator_class, stand_in):
                 kind = type("Family", (family,), {"estimator_class": chosen})
-                made = kind({"n_features": FEATURES, "n_classes": 2, "C": 0.2}
-                            if family.classifies else {"n_features": FEATURES, "C": 0.2}, {}, 1)
+                made = kind(
+                    {"n_features": FEATURES, "n_classes": 2, "C": 0.2}
+                    if family.classifies
+                    else {"n_features": FEATURES, "C": 0.2},
+                    {},
+                    1,
+                )
                 made.start()
                 made.begin()
                 made.step(self.data, self.labels.astype(int))
@@ -227,7 +235,12 @@ class SklearnLinearTest(WorkerTest):
             ("FedSGDRegressor", {}, {"fedprox_mu": 0.1}, "fedprox_mu"),
             ("FedSGDRegressor", {}, {"gradient_clip_norm": 1.0}, "gradient_clip_norm"),
             ("FedMLPRegressor", {"solver": "lbfgs"}, {}, "model_args.solver"),
-            ("FedPassiveAggressiveRegressor", {}, {"optimizer_args": {"lr": 1}}, "optimizer_args.lr"),
+            (
+                "FedPassiveAggressiveRegressor",
+                {},
+                {"optimizer_args": {"lr": 1}},
+                "optimizer_args.lr",
+            ),
         ]
         for family, model_args, training, key in cases:
             with self.subTest(key), Node() as node:

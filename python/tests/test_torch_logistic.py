@@ -35,8 +35,8 @@ ROWS = 60
 TRAIN, VALIDATION = list(range(10, ROWS)), list(range(10))
 
 # Torch computes in single precision (unit roundoff 6e-8) and the reference in double. A step adds
-# lr times a mean of products below 10; over the 21 steps of the longest test the roundings add up to
-# some 21 * 10 * 6e-8 = 1.3e-5 at the worst.
+# lr times a mean of products below 10; over the 21 steps of the longest test the roundings add up
+# to some 21 * 10 * 6e-8 = 1.3e-5 at the worst.
 TOLERANCE = 2e-5
 
 
@@ -59,7 +59,9 @@ class Reference:
         self.received = (self.weight.copy(), bias)
         self.losses: list[float] = []
 
-    def step(self, data: numpy.ndarray, labels: numpy.ndarray, mu: float, clip: float | None) -> None:
+    def step(
+        self, data: numpy.ndarray, labels: numpy.ndarray, mu: float, clip: float | None
+    ) -> None:
         scores = data @ self.weight + self.bias
         self.losses.append(float(numpy.mean(numpy.logaddexp(0, scores) - labels * scores)))
         error = sigmoid(scores) - labels

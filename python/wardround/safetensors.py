@@ -1,8 +1,8 @@
 """Reads and writes safetensors files over numpy, without any other package.
 
 The format: the header's length (8 bytes, little-endian), the header (JSON: name to ``dtype``,
-``shape`` and ``data_offsets``), then the tensors' bytes, little-endian and row-major. Nothing in such
-a file can execute; that is why parameters never travel as pickles.
+``shape`` and ``data_offsets``), then the tensors' bytes, little-endian and row-major. Nothing in
+such a file can execute; that is why parameters never travel as pickles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a training plan needs to import.
 
-The torch and the scikit-learn families are imported when they are first asked for, so that a plan of
-one framework works where the other is not installed.
+The torch and the scikit-learn families are imported when they are first asked for, so that a plan
+of one framework works where the other is not installed.
 """
 
 from __future__ import annotations

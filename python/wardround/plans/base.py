@@ -24,7 +24,8 @@ class TrainingPlan:
     """
 
     metrics: tuple[str, ...] | list[str] | None = None
-    """The names that ``testing_step`` may return; without it the twelve known ones and ``Custom``."""
+    """The names that ``testing_step`` may return; without it the twelve known ones and
+    ``Custom``."""
 
     dataset_path: str | None
     """The granted table's CSV file, or the granted folder."""
@@ -59,7 +60,8 @@ class TrainingPlan:
         self._training_args = dict(training_args)
 
     def init_dependencies(self) -> Iterable[str]:
-        """Import statements that run at the head of the plan's module, before its own first line."""
+        """Import statements that run at the head of the plan's module, before its own first
+        line."""
         return []
 
     def add_dependency(self, dependencies: Iterable[str]) -> None:
@@ -86,8 +88,9 @@ class TrainingPlan:
     def tag_parameters(self, name: str) -> Mapping[str, bool] | None:
         """Says of one parameter whether it is ``local`` (never leaves) and ``persistent``.
 
-        Returns a mapping with these two keys, either of which may be left out; ``None`` means a shared
-        parameter. ``persistent`` keeps the node's values for the next round and means ``local`` too.
+        Returns a mapping with these two keys, either of which may be left out; ``None`` means a
+        shared parameter. ``persistent`` keeps the node's values for the next round and means
+        ``local`` too.
         """
         return None
 

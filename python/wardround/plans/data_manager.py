@@ -12,13 +12,13 @@ from .errors import DataError
 class DataManager:
     """Holds a dataset, or arrays and their targets.
 
-    ``dataset`` is an object with ``__len__`` and ``__getitem__`` (a torch ``Dataset``, or one of the
-    dataset helpers), whose items are pairs of data and target; or a numpy array or a pandas frame,
-    with ``target`` beside it.
+    ``dataset`` is an object with ``__len__`` and ``__getitem__`` (a torch ``Dataset``, or one of
+    the dataset helpers), whose items are pairs of data and target; or a numpy array or a pandas
+    frame, with ``target`` beside it.
 
-    Of ``loader_args`` only ``collate_fn`` counts. The experiment's ``loader_args`` say the batch size,
-    the order and whether a last partial batch is dropped, and the node draws the order; ``num_workers``
-    is always 0, because a plan may not start processes.
+    Of ``loader_args`` only ``collate_fn`` counts. The experiment's ``loader_args`` say the batch
+    size, the order and whether a last partial batch is dropped, and the node draws the order;
+    ``num_workers`` is always 0, because a plan may not start processes.
     """
 
     def __init__(self, dataset: Any, target: Any = None, **loader_args: Any):

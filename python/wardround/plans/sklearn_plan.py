@@ -10,9 +10,9 @@ from .base import TrainingPlan
 class SklearnTrainingPlan(TrainingPlan):
     """A plan whose model is an estimator of scikit-learn, trained by ``partial_fit``.
 
-    Derive from one of the families below; only ``training_data`` must be defined. ``model_args`` hold
-    ``n_features``, for classifiers ``n_classes``, and the estimator's own parameters. The targets of a
-    classifier are whole numbers from 0.
+    Derive from one of the families below; only ``training_data`` must be defined. ``model_args``
+    hold ``n_features``, for classifiers ``n_classes``, and the estimator's own parameters. The
+    targets of a classifier are whole numbers from 0.
     """
 
     family = "sklearn"
@@ -70,13 +70,15 @@ class FedPassiveAggressiveRegressor(SklearnTrainingPlan):
 
 
 class FedMLPClassifier(SklearnTrainingPlan):
-    """``MLPClassifier``; its parameters are ``coefs_.0``, ``intercepts_.0``, ``coefs_.1`` and so on."""
+    """``MLPClassifier``; its parameters are ``coefs_.0``, ``intercepts_.0``, ``coefs_.1`` and so
+    on."""
 
     kind = "mlp_classifier"
 
 
 class FedMLPRegressor(SklearnTrainingPlan):
-    """``MLPRegressor``, with ``n_outputs`` (1) in ``model_args``; parameters as the classifier's."""
+    """``MLPRegressor``, with ``n_outputs`` (1) in ``model_args``; parameters as the
+    classifier's."""
 
     kind = "mlp_regressor"
 
@@ -84,8 +86,8 @@ class FedMLPRegressor(SklearnTrainingPlan):
 class FedGaussianNB(SklearnTrainingPlan):
     """``GaussianNB``, by sums: one round gives what all rows together would give.
 
-    Its parameters are ``class_count_``, ``sums_`` and ``squares_``, each divided by the node's training
-    rows, so that a mean weighted with the rows is exact. Every round starts from nothing.
+    Its parameters are ``class_count_``, ``sums_`` and ``squares_``, each divided by the node's
+    training rows, so that a mean weighted with the rows is exact. Every round starts from nothing.
     """
 
     kind = "gaussian_nb"
@@ -94,8 +96,9 @@ class FedGaussianNB(SklearnTrainingPlan):
 class FedMiniBatchKMeans(SklearnTrainingPlan):
     """``MiniBatchKMeans``; its parameters are ``cluster_centers_`` and ``counts_``.
 
-    A ``DataManager`` without a target will do. ``init`` in ``model_args`` may hold the first centres;
-    otherwise they are drawn from a standard normal distribution, which suits standardized data.
+    A ``DataManager`` without a target will do. ``init`` in ``model_args`` may hold the first
+    centres; otherwise they are drawn from a standard normal distribution, which suits standardized
+    data.
     """
 
     kind = "mini_batch_k_means"

@@ -14,7 +14,8 @@ class TorchTrainingPlan(TrainingPlan):
     """A plan whose model is a ``torch.nn.Module``.
 
     ``init_model``, ``training_data`` and ``training_step`` must be defined. ``init_optimizer``,
-    ``testing_step``, ``predict``, ``postprocess``, ``tag_parameters`` and ``init_dependencies`` may be.
+    ``testing_step``, ``predict``, ``postprocess``, ``tag_parameters`` and ``init_dependencies`` may
+    be.
     """
 
     family = "torch"
@@ -24,7 +25,8 @@ class TorchTrainingPlan(TrainingPlan):
         raise PlanError(f"{type(self).__name__} does not define init_model")
 
     def init_optimizer(self, optimizer_args: dict[str, Any]) -> torch.optim.Optimizer:
-        """Builds the optimizer, Adam unless a plan says otherwise; the parameter may be left out."""
+        """Builds the optimizer, Adam unless a plan says otherwise; the parameter may be left
+        out."""
         return torch.optim.Adam(self.model().parameters(), **optimizer_args)
 
     def training_step(self, data: Any, target: Any) -> torch.Tensor:

@@ -181,11 +181,21 @@ class Engine(ABC):
 
     @abstractmethod
     def export(self, trained: bool) -> list[tuple[Spec, Any]]:
-        """The shared tensors with their bytes, after the plan's post-processing if it has trained."""
+        """The shared tensors with their bytes, after the plan's post-processing if it has
+        trained."""
 
     @abstractmethod
     def export_kept(self) -> list[tuple[Spec, Any]]:
         """The kept tensors with their bytes."""
+
+
+def is_setting(value: Any) -> bool:
+    """Whether a setting of an optimizer can be told: a boolean, a short text or a plain number."""
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, str):
+        return len(value) <= 100 and value.isprintable()
+    return isinstance(value, (int, float)) and abs(value) < 2**53
 
 
 def differences(

@@ -172,7 +172,7 @@ def _warm_up(modules: list[str]) -> dict[str, str]:
     for name in modules:
         module = importlib.import_module(name)
         versions[name] = str(getattr(module, "__version__", ""))
-        use = _USES.get(name)
+        use = _USES.get(name) or getattr(module, "warm_up", None)
         if use is not None:
             use()
     _find_pools()

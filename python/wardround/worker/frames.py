@@ -66,10 +66,13 @@ class Connection:
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Sends one frame."""
-        text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
-        if len(text) > HEADER_LIMIT or len(payload) > PAYLOAD_LIMIT:
-            raise FrameTooLargeError(f"{len(text)} + {len(payload)} bytes do not fit into a frame")
-        self._stream.sendall(_PREFIX.pack(len(text), len(payload)) + text)
+        # Not escaped to ASCII: a name that is no valid text fails here and not at the other end.
+        text = json.dumps(header, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        header_bytes = text.encode()
+        if len(header_bytes) > HEADER_LIMIT or len(payload) > PAYLOAD_LIMIT:
+            sizes = f"{len(header_bytes)} + {len(payload)}"
+            raise FrameTooLargeError(f"{sizes} bytes do not fit into a frame")
+        self._stream.sendall(_PREFIX.pack(len(header_bytes), len(payload)) + header_bytes)
         if payload:
             self._stream.sendall(payload)
 

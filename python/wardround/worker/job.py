@@ -50,8 +50,8 @@ REASONS = {
 def serve(job_socket: socket.socket, scratch: str, threads: int) -> None:
     """Answers the requests of one round until the node closes the socket.
 
-    ``scratch`` is the only folder that may be written, and ``threads`` how many threads a framework may
-    compute with.
+    ``scratch`` is the only folder that may be written, and ``threads`` how many threads a framework
+    may compute with.
     """
     os.environ["TMPDIR"] = scratch
     connection = Connection(job_socket)
@@ -64,9 +64,11 @@ def serve(job_socket: socket.socket, scratch: str, threads: int) -> None:
 
 
 def preload(families: list[str]) -> list[str]:
-    """Imports the families that are installed, and takes a first step with each; for the fork server.
+    """Imports the families that are installed, and takes a first step with each; for the fork
+    server.
 
-    A process that is forked afterwards has nothing left to import. Returns the families that are there.
+    A process that is forked afterwards has nothing left to import. Returns the families that are
+    there.
     """
     loaded = []
     for family in families:
@@ -80,6 +82,11 @@ def preload(families: list[str]) -> list[str]:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     return loaded
+
+
+def warm_up() -> None:
+    """Preloads every family; the fork server calls it when this module is in its list."""
+    preload(["torch", "sklearn"])
 
 
 class Job:

@@ -13,7 +13,8 @@ from ..plans.errors import DivergedError, NoTrainingSamplesError
 from .engine import Monitor, Order, Scalar, TrainingResult
 
 Step = Callable[[int, numpy.ndarray], "float | None"]
-"""Trains on the batch of that number with these positions, and returns the loss where there is one."""
+"""Trains on the batch of that number with these positions, and returns the loss where there is
+one."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,13 @@ def run(
                 metrics = {"Loss": float(loss)}
                 monitor.report(
                     Scalar(
-                        epoch + 1, number, schedule.samples, len(positions), count,
-                        result.samples_trained, metrics,
+                        epoch + 1,
+                        number,
+                        schedule.samples,
+                        len(positions),
+                        count,
+                        result.samples_trained,
+                        metrics,
                     )  # fmt: skip
                 )
     return result

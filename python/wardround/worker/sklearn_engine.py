@@ -12,13 +12,30 @@ import numpy
 from ..plans.array_loader import ArrayLoader
 from ..plans.base import preprocess
 from ..plans.data_manager import DataManager, as_array
-from ..plans.errors import ArgumentError, DataError, DivergedError, ExportError, MetricError
-from ..plans.errors import MismatchError, PlanError
+from ..plans.errors import (
+    ArgumentError,
+    DataError,
+    DivergedError,
+    ExportError,
+    MetricError,
+    MismatchError,
+    PlanError,
+)
 from ..plans.sklearn_plan import SklearnTrainingPlan
 from ..safetensors import Spec
 from . import schedule
-from .engine import Batch, Circumstances, Engine, Monitor, Order, Prediction, Tensors
-from .engine import TrainingResult, differences
+from .engine import (
+    Batch,
+    Circumstances,
+    Engine,
+    Monitor,
+    Order,
+    Prediction,
+    Tensors,
+    TrainingResult,
+    differences,
+    is_setting,
+)
 from .families import BY_KIND, Family
 
 OVERFLOW = ("Floating-point under-/overflow", "non-finite parameter weights")
@@ -51,7 +68,9 @@ class SklearnEngine(Engine):
                 raise ArgumentError(key, "not available for scikit-learn plans")
         family_class = BY_KIND[self.plan.kind]
         if self.plan.per_sample and not family_class.takes_single_samples:
-            raise PlanError(f"per_sample is not available for {family_class.estimator_class.__name__}")
+            raise PlanError(
+                f"per_sample is not available for {family_class.estimator_class.__name__}"
+            )
         self._estimator = family_class(
             self.plan.model_args(), self.plan.optimizer_args(), circumstances.seed
         )
@@ -78,9 +97,7 @@ class SklearnEngine(Engine):
     def optimizer_args(self) -> dict[str, Any]:
         used: dict[str, Any] = {"kind": type(self._estimator.estimator).__name__}
         for key, value in self._estimator.settings().items():
-            if isinstance(value, (bool, int, str)) or (
-                isinstance(value, float) and numpy.isfinite(value)
-            ):
+            if is_setting(value):
                 used[key] = value
         return used
 
@@ -212,7 +229,8 @@ class SklearnEngine(Engine):
 class ThreadPools:
     """The thread pools of the libraries that are loaded, found once.
 
-    They are found by reading ``/proc``, which a confined process cannot: the fork server looks before.
+    They are found by reading ``/proc``, which a confined process cannot: the fork server looks
+    before.
     """
 
     def __init__(self) -> None:
@@ -276,7 +294,9 @@ def _targets(target: Any, family: Family) -> numpy.ndarray | None:
     labels = values.astype(numpy.int64)
     inside = (labels == values) & (labels >= 0) & (labels < family.outputs)
     if values.ndim != 1 or not inside.all():
-        raise DataError(f"the target's classes must be whole numbers from 0 to {family.outputs - 1}")
+        raise DataError(
+            f"the target's classes must be whole numbers from 0 to {family.outputs - 1}"
+        )
     return labels
 
 

@@ -25,8 +25,18 @@ from ..plans.errors import (
 from ..plans.torch_plan import TorchTrainingPlan
 from ..safetensors import Spec
 from . import schedule
-from .engine import Batch, Circumstances, Engine, Monitor, Order, Prediction, Tensors
-from .engine import TrainingResult, differences
+from .engine import (
+    Batch,
+    Circumstances,
+    Engine,
+    Monitor,
+    Order,
+    Prediction,
+    Tensors,
+    TrainingResult,
+    differences,
+    is_setting,
+)
 
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -91,10 +101,7 @@ class TorchEngine(Engine):
         optimizer = self.plan.optimizer()
         used: dict[str, Any] = {"kind": type(optimizer).__name__}
         for key, value in optimizer.param_groups[0].items():
-            plain = isinstance(value, (bool, int)) or (
-                isinstance(value, float) and math.isfinite(value)
-            )
-            if plain and isinstance(key, str):
+            if isinstance(key, str) and is_setting(value):
                 used[key] = value
         return used
 
@@ -118,7 +125,8 @@ class TorchEngine(Engine):
     def batches(self, batch_size: int) -> Iterator[Batch]:
         rows = self.split.validation
         size = batch_size or max(1, len(rows))
-        chunks = [list(range(start, min(start + size, len(rows)))) for start in range(0, len(rows), size)]
+        starts = range(0, len(rows), size)
+        chunks = [list(range(start, min(start + size, len(rows)))) for start in starts]
         loader = self._loader(rows, chunks)
         self.plan.testing_data_loader = loader
         self.plan.model().to(self._device).eval()
@@ -217,7 +225,8 @@ class TorchEngine(Engine):
         except TypeError as error:
             for key in arguments:
                 if f"unexpected keyword argument '{key}'" in str(error):
-                    raise ArgumentError(f"optimizer_args.{key}", "not taken by the optimizer") from error
+                    rule = "not taken by the optimizer"
+                    raise ArgumentError(f"optimizer_args.{key}", rule) from error
             raise
         if not isinstance(optimizer, torch.optim.Optimizer):
             kind = type(optimizer).__name__
@@ -249,8 +258,9 @@ class TorchEngine(Engine):
         if isinstance(value, dict):
             return {key: self._move(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return type(value)(self._move(item) for item in value) if type(value) in (list, tuple) \
-                else type(value)(*(self._move(item) for item in value))
+            items = [self._move(item) for item in value]
+            # A named tuple takes its items one by one.
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         kind = type(value).__name__
         raise DataError(f"a batch holds a {kind}; it may hold tensors, lists, tuples and dicts")
 
@@ -353,6 +363,7 @@ def _exported(spec: Spec, tensors: dict[str, Any]) -> Any:
         raise ExportError(f"postprocess changed the type of {spec.name}")
     return _bytes(tensor)
 
+
 def warm_up() -> None:
     """Takes one step with one thread, so that nothing is left to import when a round trains.
 
@@ -362,7 +373,8 @@ def warm_up() -> None:
     state = torch.get_rng_state()
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
     rows = ArrayDataset(numpy.ones((2, 2)), numpy.ones((2, 1)))
-    for optimizer in (torch.optim.SGD(model.parameters(), lr=0.1), torch.optim.Adam(model.parameters())):
+    for kind in (torch.optim.SGD, torch.optim.Adam):
+        optimizer = kind(model.parameters(), lr=0.1)
         for data, target in DataLoader(rows, batch_sampler=[[0, 1]], collate_fn=as_given):
             optimizer.zero_grad()
             torch.nn.functional.mse_loss(model(data), target).backward()

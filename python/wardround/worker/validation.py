@@ -102,8 +102,8 @@ def _number(name: str, value: Any) -> float:
         raise MetricError(f"testing_step returned a {type(value).__name__} for {name}")
     try:
         number = float(as_array(value).reshape(()) if _is_array(value) else value)
-    except (TypeError, ValueError) as error:
-        raise MetricError(f"testing_step returned something that is no number for {name}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetricError(f"testing_step returned no number for {name}") from error
     if not math.isfinite(number):
         raise MetricError(f"testing_step returned {number} for {name}")
     return number

@@ -21,8 +21,9 @@ class ImageFolderDataset:
     """The granted images as pairs of a float tensor and the class's position.
 
     An image has three axes, channels first, and values from 0 to 1. ``mode`` is ``"RGB"`` for three
-    channels and ``"L"`` for one, whatever the file has. Images keep their sizes: a ``transform`` that
-    makes them equal is needed where they differ. ``root`` is only for a researcher's own machine.
+    channels and ``"L"`` for one, whatever the file has. Images keep their sizes: a ``transform``
+    that makes them equal is needed where they differ. ``root`` is only for a researcher's own
+    machine.
     """
 
     def __init__(

@@ -21,14 +21,15 @@ Transform = Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]] | None
 class MedicalFolderDataset:
     """The granted subjects as pairs ``((images, demographics), targets)``.
 
-    ``images`` and ``targets`` are dicts from modality to a float tensor with the volume's own axes and
-    intensities; ``demographics`` is a float tensor. Subjects that lack one of the modalities asked for
-    are left out. ``transform`` and ``target_transform`` are callables, or dicts of callables by
-    modality, which they must be where there are several modalities. ``demographics_transform`` gets a
-    subject's row as a dict and returns numbers; without it the columns that hold only numbers are taken.
+    ``images`` and ``targets`` are dicts from modality to a float tensor with the volume's own axes
+    and intensities; ``demographics`` is a float tensor. Subjects that lack one of the modalities
+    asked for are left out. ``transform`` and ``target_transform`` are callables, or dicts of
+    callables by modality, which they must be where there are several modalities.
+    ``demographics_transform`` gets a subject's row as a dict and returns numbers; without it the
+    columns that hold only numbers are taken.
 
-    ``root``, ``tabular_file`` and ``index_col`` are only for a researcher's own machine: at a node the
-    granted folder and its demographics are read.
+    ``root``, ``tabular_file`` and ``index_col`` are only for a researcher's own machine: at a node
+    the granted folder and its demographics are read.
     """
 
     def __init__(
@@ -166,7 +167,8 @@ def _cell(text: str) -> Any:
 
 
 def _scan(root: str, rows: dict[str, dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Finds the subjects as a node does; of several volumes in a folder the first by name is taken."""
+    """Finds the subjects as a node does; of several volumes in a folder the first by name is
+    taken."""
     subjects = []
     for subject in _folders(root):
         if rows is not None and subject not in rows:

@@ -21,8 +21,8 @@ PIXEL_LIMIT = 1 << 28
 def read_png(path: str) -> numpy.ndarray:
     """Reads a PNG as floats from 0 to 1, channels last.
 
-    Files of 8 or 16 bits a channel without a palette and without interlacing are read; any other needs
-    Pillow.
+    Files of 8 or 16 bits a channel without a palette and without interlacing are read; any other
+    needs Pillow.
     """
     with open(path, "rb") as file:
         content = file.read()
@@ -74,7 +74,9 @@ def _unfilter(lines: numpy.ndarray, pixel: int) -> numpy.ndarray:
             raise DataError("an image has an unknown filter")
         for place in range(pixel, len(line)):
             left, up, corner = line[place - pixel], above[place], above[place - pixel]
-            guess = left if kind == 1 else (left + up) // 2 if kind == 3 else _paeth(left, up, corner)
+            guess = (
+                left if kind == 1 else (left + up) // 2 if kind == 3 else _paeth(left, up, corner)
+            )
             line[place] = (encoded[number, place - pixel] + guess) % 256
     return numpy.ascontiguousarray(decoded[1:, pixel:].astype(numpy.uint8))
 

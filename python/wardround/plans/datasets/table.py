@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy
@@ -18,15 +20,19 @@ Columns = str | int | Iterable[str | int] | None
 BOOLEANS = {"true": "1", "false": "0", "": "nan"}
 """Cells that stand for a number: a granted table's booleans, and a missing value."""
 
+PIECE = 10_000
+"""How many rows are held as text at once."""
+
 
 class TabularDataset:
     """The granted table, or arrays, as a dataset of pairs.
 
     ``input_columns`` and ``target_columns`` are names or positions; without inputs these are all
-    columns but the targets. One target column given as such, and not in a list, makes targets without
-    an axis of their own. ``classes`` turns a target column of texts into positions in that list.
-    ``missing`` says what happens to a row without a value: ``"error"``, ``"drop"`` or ``"keep"`` (as
-    NaN). ``path`` is only for a researcher's own machine: at a node the granted table is read.
+    columns but the targets. One target column given as such, and not in a list, makes targets
+    without an axis of their own. ``classes`` turns a target column of texts into positions in that
+    list. ``missing`` says what happens to a row without a value: ``"error"``, ``"drop"`` or
+    ``"keep"`` (as NaN). ``path`` is only for a researcher's own machine: at a node the granted
+    table is read.
     """
 
     gives_batches = True
@@ -79,7 +85,7 @@ class TabularDataset:
 
 
 class _Table:
-    """A CSV file's header and cells."""
+    """A CSV file, read once and in pieces: only the numbers that are wanted are held."""
 
     def __init__(self, path: str | None):
         grant = GRANTED.grant
@@ -89,13 +95,9 @@ class _Table:
             path = grant.path
         if path is None:
             raise DataError("no table is granted: give its path")
+        self._path = path
         with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            self._header = next(reader, [])
-            rows = list(reader)
-        if any(len(row) != len(self._header) for row in rows):
-            raise DataError("the table's rows differ in length")
-        self._columns = list(zip(*rows)) if rows else [()] * len(self._header)
+            self._header = next(csv.reader(file), [])
 
     def select(
         self, inputs: Columns, targets: Columns, classes: list[Any] | None, missing: str
@@ -106,16 +108,34 @@ class _Table:
         target_positions = self._positions(targets, [])
         others = [place for place in range(len(self._header)) if place not in target_positions]
         input_positions = self._positions(inputs, others)
-        data = self._numbers(input_positions)
-        if classes is None:
-            target = self._numbers(target_positions)
-        else:
-            target = self._labels(target_positions, classes)
+        labels = None if classes is None else {str(label): n for n, label in enumerate(classes)}
+        pieces = [
+            (
+                self._matrix(rows, input_positions, None),
+                self._matrix(rows, target_positions, labels),
+            )
+            for rows in self._pieces()
+        ]
+        data = numpy.concatenate([piece[0] for piece in pieces])
+        target = numpy.concatenate([piece[1] for piece in pieces])
         kept = _complete(data, target, missing)
         data, target = data[kept], target[kept]
         if classes is not None:
             target = target.astype(numpy.int64)
         return data, target[:, 0] if single else target
+
+    def _pieces(self) -> Iterator[list[list[str]]]:
+        """The rows in lists of limited length; the last may be empty."""
+        with open(self._path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            next(reader, None)
+            while True:
+                rows = list(itertools.islice(reader, PIECE))
+                if any(len(row) != len(self._header) for row in rows):
+                    raise DataError("the table's rows differ in length")
+                yield rows
+                if len(rows) < PIECE:
+                    return
 
     def _positions(self, columns: Columns, default: list[int]) -> list[int]:
         if columns is None or columns == "*":
@@ -130,29 +150,26 @@ class _Table:
             return self._header.index(name)
         raise DataError(f"the table has no column {name!r}")
 
-    def _numbers(self, positions: list[int]) -> numpy.ndarray:
-        columns = [self._number_column(position) for position in positions]
-        rows = len(self._columns[0]) if self._columns else 0
-        return numpy.stack(columns, axis=1) if columns else numpy.empty((rows, 0))
+    def _matrix(
+        self, rows: list[list[str]], positions: list[int], labels: dict[str, int] | None
+    ) -> numpy.ndarray:
+        matrix = numpy.empty((len(rows), len(positions)))
+        for place, position in enumerate(positions):
+            cells = [row[position] for row in rows]
+            try:
+                matrix[:, place] = _numbers(cells) if labels is None else _labels(cells, labels)
+            except (ValueError, KeyError) as error:
+                name, what = self._header[position], "numbers" if labels is None else "classes"
+                raise DataError(f"column {name!r} holds values that are not {what}") from error
+        return matrix
 
-    def _number_column(self, position: int) -> numpy.ndarray:
-        cells = [BOOLEANS.get(cell, cell) for cell in self._columns[position]]
-        try:
-            return numpy.array([float(cell) for cell in cells], numpy.float64)
-        except ValueError as error:
-            name = self._header[position]
-            raise DataError(f"column {name!r} holds values that are not numbers") from error
 
-    def _labels(self, positions: list[int], classes: list[Any]) -> numpy.ndarray:
-        places = {str(label): float(place) for place, label in enumerate(classes)}
-        columns = []
-        for position in positions:
-            cells = [cell.strip() for cell in self._columns[position]]
-            if any(cell and cell not in places for cell in cells):
-                name = self._header[position]
-                raise DataError(f"column {name!r} holds values that are not among the classes")
-            columns.append(numpy.array([places.get(cell, numpy.nan) for cell in cells]))
-        return numpy.stack(columns, axis=1) if columns else numpy.empty((0, 0))
+def _numbers(cells: list[str]) -> list[float]:
+    return [float(BOOLEANS.get(cell, cell)) for cell in cells]
+
+
+def _labels(cells: list[str], labels: dict[str, int]) -> list[float]:
+    return [float(labels[cell]) if cell else math.nan for cell in cells]
 
 
 def _complete(data: numpy.ndarray, target: numpy.ndarray, missing: str) -> numpy.ndarray:

@@ -67,7 +67,9 @@ class Family(ABC):
                 raise ArgumentError(f"model_args.{key}", f"not a parameter of {name}")
         return {key: value for key, value in model_args.items() if key in known}
 
-    def optimize(self, optimizer_args: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def optimize(
+        self, optimizer_args: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         """The estimator's parameters that the optimizer's arguments stand for."""
         for key in optimizer_args:
             name = self.estimator_class.__name__

@@ -22,10 +22,14 @@ class LinearFamily(Family):
     def select(self, model_args: dict[str, Any]) -> dict[str, Any]:
         for key in ("average", "early_stopping"):
             if model_args.get(key):
-                raise ArgumentError(f"model_args.{key}", "not available: rounds are averaged instead")
+                raise ArgumentError(
+                    f"model_args.{key}", "not available: rounds are averaged instead"
+                )
         return super().select(model_args)
 
-    def optimize(self, optimizer_args: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def optimize(
+        self, optimizer_args: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         rate = optimizer_args.pop("lr", None)
         super().optimize(optimizer_args, parameters)
         if rate is None:
@@ -118,7 +122,9 @@ class PassiveAggressiveClassifierFamily(LinearClassifierFamily):
     def known(self) -> set[str]:
         return PASSIVE_AGGRESSIVE | {"class_weight"}
 
-    def optimize(self, optimizer_args: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def optimize(
+        self, optimizer_args: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         return Family.optimize(self, optimizer_args, parameters)
 
     def build(self, parameters: dict[str, Any]) -> Any:
@@ -139,7 +145,9 @@ class PassiveAggressiveRegressorFamily(LinearRegressorFamily):
     def known(self) -> set[str]:
         return PASSIVE_AGGRESSIVE | {"epsilon"}
 
-    def optimize(self, optimizer_args: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def optimize(
+        self, optimizer_args: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         return Family.optimize(self, optimizer_args, parameters)
 
     def build(self, parameters: dict[str, Any]) -> Any:

@@ -18,12 +18,16 @@ class NeuralFamily(Family):
 
     def select(self, model_args: dict[str, Any]) -> dict[str, Any]:
         if model_args.get("early_stopping"):
-            raise ArgumentError("model_args.early_stopping", "not available: rounds are averaged instead")
+            raise ArgumentError(
+                "model_args.early_stopping", "not available: rounds are averaged instead"
+            )
         if model_args.get("solver", "adam") not in ("adam", "sgd"):
             raise ArgumentError("model_args.solver", "adam or sgd")
         return super().select(model_args)
 
-    def optimize(self, optimizer_args: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def optimize(
+        self, optimizer_args: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         rate = optimizer_args.pop("lr", None)
         super().optimize(optimizer_args, parameters)
         return {} if rate is None else {"learning_rate_init": rate}

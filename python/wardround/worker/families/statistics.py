@@ -88,7 +88,8 @@ class GaussianNBFamily(Family):
 
 
 class MiniBatchKMeansFamily(Family):
-    """``MiniBatchKMeans``; the counts travel too, so that a round goes on where the last one ended."""
+    """``MiniBatchKMeans``; the counts travel too, so that a round goes on where the last one
+    ended."""
 
     estimator_class = cluster.MiniBatchKMeans
     needs_target = False
@@ -109,7 +110,10 @@ class MiniBatchKMeansFamily(Family):
         self.assign({"cluster_centers_": centres, "counts_": numpy.zeros(clusters)})
 
     def parameters(self) -> Arrays:
-        return {"cluster_centers_": self.estimator.cluster_centers_, "counts_": self.estimator._counts}
+        return {
+            "cluster_centers_": self.estimator.cluster_centers_,
+            "counts_": self.estimator._counts,
+        }
 
     def assign(self, arrays: Arrays) -> None:
         self.estimator.cluster_centers_ = numpy.array(arrays["cluster_centers_"], numpy.float64)
