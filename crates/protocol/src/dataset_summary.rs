@@ -17,12 +17,32 @@ pub struct DatasetSummary {
     pub tags: Vec<String>,
     /// A text for people.
     pub description: String,
-    /// The kind of dataset: `tabular`.
+    /// The kind of dataset: `tabular`, `image-folder` or `medical-folder`.
     pub kind: String,
     /// The columns that may be shown, in the file's order; withheld and identifying ones are left out.
     pub columns: Vec<ColumnSummary>,
     /// The number of rows, or nothing where the node does not show so small a number.
     pub row_count: Option<u64>,
+    /// The classes of an image folder in the order of their numbers, or the modalities of a medical folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartSummary>,
+    /// Name and version of the node's data loading plan: `tumour-board@2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading_plan: Option<String>,
+}
+
+/// A class of an image folder, or a modality of a medical folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartSummary {
+    /// Its name.
+    pub name: String,
+    /// Images of the class, or subjects with the modality; nothing where the node does not show the number of rows.
+    #[serde(default)]
+    pub samples: Option<u64>,
+    /// The shape of a modality's volumes: `64 x 64 x 32`. Empty where they have several, and for classes.
+    #[serde(default)]
+    pub shape: String,
 }
 
 /// A column's name, type and how many of its cells are missing.

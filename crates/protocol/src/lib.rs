@@ -25,7 +25,7 @@ pub mod wire;
 
 pub use artifact::ArtifactReference;
 pub use code::Code;
-pub use dataset_summary::{ColumnSummary, ColumnType, DatasetSummary};
+pub use dataset_summary::{ColumnSummary, ColumnType, DatasetSummary, PartSummary};
 pub use detail::Detail;
 pub use digest::{Digest, Digester};
 pub use history::{FederationMetric, History, HistoryRound, HistorySite, MadeBy};

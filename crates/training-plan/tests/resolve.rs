@@ -41,6 +41,8 @@ fn site(node: &str, columns: &[(&str, ColumnType)]) -> Site {
             kind: "tabular".to_owned(),
             columns: columns.collect(),
             row_count: Some(100),
+            parts: Vec::new(),
+            loading_plan: None,
         },
     }
 }

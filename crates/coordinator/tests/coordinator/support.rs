@@ -479,6 +479,8 @@ pub(crate) fn dataset(node: &str) -> v1::DatasetSummary {
         kind: "tabular".to_owned(),
         columns: Vec::new(),
         row_count: Some(100),
+        parts: Vec::new(),
+        loading_plan: String::new(),
     }
 }
 

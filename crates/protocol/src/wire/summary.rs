@@ -1,7 +1,7 @@
 //! Dataset summaries.
 
 use super::{Error, MAXIMUM_COLUMNS, limited, parse, short, v1};
-use crate::{ColumnSummary, DatasetSummary};
+use crate::{ColumnSummary, DatasetSummary, PartSummary};
 
 impl TryFrom<v1::DatasetSummary> for DatasetSummary {
     type Error = Error;
@@ -9,12 +9,15 @@ impl TryFrom<v1::DatasetSummary> for DatasetSummary {
     fn try_from(wire: v1::DatasetSummary) -> Result<Self, Error> {
         limited("dataset.tags", wire.tags.len(), 64)?;
         limited("dataset.columns", wire.columns.len(), MAXIMUM_COLUMNS)?;
+        limited("dataset.parts", wire.parts.len(), MAXIMUM_PARTS)?;
         let tags = wire
             .tags
             .into_iter()
             .map(|tag| short("dataset.tags", tag, 128))
             .collect::<Result<_, _>>()?;
         let columns = wire.columns.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let parts = wire.parts.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let loading_plan = short("dataset.loading_plan", wire.loading_plan, 128)?;
         Ok(Self {
             dataset_id: parse("dataset.dataset_id", &wire.dataset_id)?,
             name: parse("dataset.name", &wire.name)?,
@@ -23,6 +26,8 @@ impl TryFrom<v1::DatasetSummary> for DatasetSummary {
             kind: short("dataset.kind", wire.kind, 64)?,
             columns,
             row_count: wire.row_count,
+            parts,
+            loading_plan: (!loading_plan.is_empty()).then_some(loading_plan),
         })
     }
 }
@@ -37,7 +42,27 @@ impl From<DatasetSummary> for v1::DatasetSummary {
             kind: summary.kind,
             columns: summary.columns.into_iter().map(Into::into).collect(),
             row_count: summary.row_count,
+            parts: summary.parts.into_iter().map(Into::into).collect(),
+            loading_plan: summary.loading_plan.unwrap_or_default(),
         }
+    }
+}
+
+impl TryFrom<v1::Part> for PartSummary {
+    type Error = Error;
+
+    fn try_from(wire: v1::Part) -> Result<Self, Error> {
+        Ok(Self {
+            name: short("part.name", wire.name, 1024)?,
+            samples: wire.samples,
+            shape: short("part.shape", wire.shape, 256)?,
+        })
+    }
+}
+
+impl From<PartSummary> for v1::Part {
+    fn from(part: PartSummary) -> Self {
+        Self { name: part.name, samples: part.samples, shape: part.shape }
     }
 }
 
@@ -62,3 +87,6 @@ impl From<ColumnSummary> for v1::Column {
         }
     }
 }
+
+/// How many classes or modalities a dataset may have.
+const MAXIMUM_PARTS: usize = 10_000;

@@ -83,6 +83,8 @@ fn site(node: &str, columns: &[(&str, &str)]) -> v1::SiteDataset {
             kind: "tabular".to_owned(),
             columns: columns.collect(),
             row_count: Some(120),
+            parts: Vec::new(),
+            loading_plan: String::new(),
         }),
     }
 }
