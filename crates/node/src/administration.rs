@@ -5,6 +5,7 @@
 
 mod answer;
 mod office;
+mod onlooker;
 mod request;
 pub(crate) mod socket;
 
@@ -12,22 +13,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataset::Progress;
 use protocol::RoundId;
 use serde::de::DeserializeOwned;
 use store::{FolderLock, SystemClock};
 
 pub use answer::{
-    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, Retyping, RoundDetails, Status,
+    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, PythonCheck, Retyping, RoundDetails,
+    Status,
 };
-pub use request::{Acceptance, DatasetAddition, DatasetEdit, Request};
+pub use request::{Acceptance, DatasetAddition, DatasetEdit, PythonRequest, Request};
 
 pub(crate) use office::Office;
+pub(crate) use onlooker::Onlooker;
 
 use crate::carrier::Way;
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::node::{self, open_site};
 use crate::registry::plans::KnownPlan;
+use crate::registry::pythons::Interpreter;
 use crate::registry::rounds::RoundRow;
 use crate::round_log::LogLine;
 
@@ -54,7 +59,12 @@ use crate::round_log::LogLine;
 #[derive(Clone)]
 pub struct Administration {
     way: Place,
+    tell: Option<Tell>,
 }
+
+/// Who is told how far a long command is.
+#[derive(Clone)]
+struct Tell(Arc<dyn Fn(Progress) + Send + Sync>);
 
 /// Where the work is done.
 #[derive(Clone)]
@@ -104,7 +114,7 @@ impl Administration {
                 Err(error) => return Err(Box::new(node::Error::from(error)).into()),
             }
             if socket::is_open(folder).await {
-                return Ok(Self { way: Place::Daemon(folder.clone()) });
+                return Ok(Self { way: Place::Daemon(folder.clone()), tell: None });
             }
             // The daemon is just starting, or another command is just ending.
             tokio::time::sleep(PAUSE).await;
@@ -114,7 +124,13 @@ impl Administration {
     }
 
     pub(crate) fn in_process(office: Office) -> Self {
-        Self { way: Place::Here(Arc::new(office)) }
+        Self { way: Place::Here(Arc::new(office)), tell: None }
+    }
+
+    /// Tells a few times a second how far a long command is.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self { tell: Some(Tell(Arc::new(tell))), ..self }
     }
 
     /// How the node is.
@@ -144,11 +160,11 @@ impl Administration {
         self.ask(Request::Resume).await
     }
 
-    /// Reads a file once and registers it as a dataset.
+    /// Reads a file or folder once and registers it as a dataset.
     ///
     /// # Errors
     ///
-    /// Where the file is no table, or the name is taken.
+    /// Where it is no dataset, or the name is taken.
     pub async fn dataset_add(
         &self,
         mut addition: DatasetAddition,
@@ -156,6 +172,11 @@ impl Administration {
         // The daemon has another working folder.
         if let Ok(path) = std::path::absolute(&addition.path) {
             addition.path = path;
+        }
+        if let Some(table) = &mut addition.dataset.medical.demographics
+            && let Ok(path) = std::path::absolute(&*table)
+        {
+            *table = path;
         }
         self.ask(Request::DatasetAdd(addition)).await
     }
@@ -204,6 +225,19 @@ impl Administration {
         self.ask(Request::DatasetEdit { name: name.to_owned(), edit }).await
     }
 
+    /// Attaches a data loading plan to a dataset, in place of the one it has; without a text, none.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is no plan, or the plan does not fit the dataset.
+    pub async fn dataset_attach_plan(
+        &self,
+        name: &str,
+        plan: Option<String>,
+    ) -> Result<DatasetDetails, Error> {
+        self.ask(Request::DatasetAttachPlan { name: name.to_owned(), plan }).await
+    }
+
     /// Forgets a dataset; its file stays.
     ///
     /// # Errors
@@ -211,6 +245,54 @@ impl Administration {
     /// Where there is none of this name.
     pub async fn dataset_remove(&self, name: &str) -> Result<(), Error> {
         self.ask(Request::DatasetRemove { name: name.to_owned() }).await
+    }
+
+    /// Asks an interpreter what it is and registers it for Python plans.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no Python with the packages that plans need, or the name is taken.
+    pub async fn python_add(
+        &self,
+        name: &str,
+        path: &std::path::Path,
+    ) -> Result<Interpreter, Error> {
+        // The daemon has another working folder; a bare name is looked for on its search path.
+        let is_bare = path.components().count() == 1;
+        let path = if is_bare { path.to_owned() } else { absolute(path) };
+        self.ask(Request::Python(PythonRequest::Add { name: name.to_owned(), path })).await
+    }
+
+    /// All interpreters, by name.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn python_list(&self) -> Result<Vec<Interpreter>, Error> {
+        self.ask(Request::Python(PythonRequest::List)).await
+    }
+
+    /// Compares an interpreter with what was registered, and accepts the change where asked to.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name, or it cannot be used any more.
+    pub async fn python_check(
+        &self,
+        name: &str,
+        acceptance: Acceptance,
+    ) -> Result<PythonCheck, Error> {
+        let name = name.to_owned();
+        self.ask(Request::Python(PythonRequest::Check { name, acceptance })).await
+    }
+
+    /// Forgets an interpreter; its files stay.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name.
+    pub async fn python_remove(&self, name: &str) -> Result<(), Error> {
+        self.ask(Request::Python(PythonRequest::Remove { name: name.to_owned() })).await
     }
 
     /// All known plans, the latest first.
@@ -306,10 +388,27 @@ impl Administration {
 
     async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let value = match &self.way {
-            Place::Here(office) => office.perform(request).await?,
-            Place::Daemon(folder) => socket::ask(folder, &request).await?,
+            Place::Here(office) => {
+                let (onlooker, mut follower) = Onlooker::new();
+                let mut work = std::pin::pin!(office.perform(request, &onlooker));
+                loop {
+                    tokio::select! {
+                        outcome = &mut work => break outcome?,
+                        progress = follower.next() => self.say(progress),
+                    }
+                }
+            }
+            Place::Daemon(folder) => {
+                socket::ask(folder, &request, |progress| self.say(progress)).await?
+            }
         };
         serde_json::from_value(value).map_err(Error::Unreadable)
+    }
+
+    fn say(&self, progress: Progress) {
+        if let Some(Tell(tell)) = &self.tell {
+            tell(progress);
+        }
     }
 }
 
@@ -321,6 +420,10 @@ impl Error {
             Self::Unreachable(_) | Self::Unreadable(_) | Self::Folder(_) => None,
         }
     }
+}
+
+fn absolute(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// How often a folder is tried that is held by somebody who does not answer.

@@ -60,7 +60,6 @@ pub(crate) const fn is_too_large(plan: &ArtifactReference) -> bool {
 pub(crate) const fn is_offered(runtime: RuntimeKind) -> bool {
     match runtime {
         RuntimeKind::Native => true,
-        // Sandboxed Python comes with the crate that confines it.
-        RuntimeKind::Python => false,
+        RuntimeKind::Python => true,
     }
 }

@@ -1,5 +1,7 @@
 //! A node's configuration: `node.toml`, with environment variables over it.
 
+mod python;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use transport::Address;
 
 use crate::devices::DeviceOptions;
 use crate::folder::Folder;
+
+pub use python::PythonBounds;
 
 /// All that a node is told before it starts.
 ///
@@ -44,6 +48,12 @@ pub struct Config {
     /// Whether rounds run on a graphics processor, and on which.
     #[serde(flatten)]
     pub devices: DeviceOptions,
+    /// What Python plans may use, and how well they must be confined.
+    #[serde(flatten)]
+    pub python: PythonBounds,
+    /// The program that confines Python plans: this one, where it is `wardround`.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
     /// At most so many bytes of plans, parameters and updates are kept.
     #[serde(default = "default_cache_bytes")]
     pub cache_bytes: u64,
@@ -101,7 +111,8 @@ impl Config {
 
     /// The text that `init` writes: every key with its default and what it means.
     fn template(name: &NodeId, coordinator: &Address) -> String {
-        TEMPLATE.replace("{name}", name.as_str()).replace("{coordinator}", &coordinator.to_string())
+        let general = TEMPLATE.replace("{name}", name.as_str());
+        general.replace("{coordinator}", &coordinator.to_string()) + python::TEMPLATE
     }
 
     /// A value that breaks a rule which its type cannot tell: its key, and the rule.
@@ -110,7 +121,10 @@ impl Config {
             return Some(("rounds_at_once", "must be from 1 to 64"));
         }
         let has_norm = self.maximum_update_norm.is_none_or(|norm| norm.is_finite() && norm > 0.0);
-        (!has_norm).then_some(("maximum_update_norm", "must be above 0"))
+        if !has_norm {
+            return Some(("maximum_update_norm", "must be above 0"));
+        }
+        self.python.broken_rule()
     }
 
     /// How long replies are kept.
@@ -210,6 +224,16 @@ const KEYS: &[&str] = &[
     "cache_bytes",
     "keep_replies_days",
     "shutdown_seconds",
+    "python",
+    "minimum_sandbox_level",
+    "python_threads",
+    "python_seconds",
+    "python_processor_seconds",
+    "python_memory",
+    "python_processes",
+    "python_disk",
+    "python_output",
+    "python_result",
 ];
 
 const TEMPLATE: &str = r#"# The configuration of a Wardround node.
@@ -282,7 +306,7 @@ mod tests {
     #[test]
     fn the_template_names_every_key() {
         for key in KEYS {
-            assert!(TEMPLATE.contains(&format!("{key} = ")), "{key}");
+            assert!(template().contains(&format!("{key} = ")), "{key}");
         }
     }
 

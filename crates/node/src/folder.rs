@@ -46,6 +46,16 @@ impl Folder {
         self.scratch().join(round.to_string())
     }
 
+    /// The Python files that plans run on, by the digest of their content: `worker/`.
+    pub fn worker(&self) -> PathBuf {
+        self.root.join("worker")
+    }
+
+    /// What Python plans keep between rounds: `state/`.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
     /// The node's own logs: `logs/`.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

@@ -24,6 +24,7 @@ mod dispatcher;
 mod egress;
 mod link;
 mod outbox;
+mod pythons;
 mod round_driver;
 mod site;
 mod slots;

@@ -18,6 +18,7 @@ use crate::folder::Folder;
 use crate::link::Link;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::pythons::Pythons;
 use crate::registry;
 use crate::site::Site;
 use crate::slots::Slots;
@@ -157,6 +158,7 @@ pub(crate) fn open_site(
     let (notices, _) = broadcast::channel(NOTICES);
     Ok(Arc::new(Site {
         slots: Slots::new(config.rounds_at_once),
+        pythons: Pythons::default(),
         folder: folder.clone(),
         config,
         clock,

@@ -45,7 +45,9 @@ fn runtime(
     let Some(program) = &config.program else {
         return Err(unavailable("the program that confines plans is not known".to_owned()));
     };
-    let package = write_package(&folder.worker())
+    // The worker has another working folder.
+    let package = std::path::absolute(folder.worker())
+        .and_then(|folder| write_package(&folder))
         .map_err(|error| unavailable(format!("the worker's files cannot be written: {error}")))?;
     let bounds = &config.python;
     let limits = limits(config);

@@ -4,6 +4,7 @@
 
 pub mod datasets;
 pub mod plans;
+pub mod pythons;
 pub mod rounds;
 
 use rusqlite::OptionalExtension;
@@ -38,6 +39,18 @@ pub enum Error {
         digest: String,
         /// How many plans fit.
         count: usize,
+    },
+    /// No interpreter has this name.
+    #[error("interpreter \"{name}\" is not registered")]
+    UnknownPython {
+        /// The name that was given.
+        name: String,
+    },
+    /// An interpreter of this name exists.
+    #[error("interpreter \"{name}\" is registered already")]
+    PythonExists {
+        /// The name.
+        name: String,
     },
     /// No round has this id.
     #[error("round {round} is not known here")]
@@ -115,9 +128,10 @@ pub(crate) fn column(value: u64) -> i64 {
 /// The node's own tables, for [`store::Database::open`].
 pub const MIGRATIONS: Migrations = Migrations {
     component: "node",
-    steps: &[Migration {
-        version: 1,
-        sql: "
+    steps: &[
+        Migration {
+            version: 1,
+            sql: "
             CREATE TABLE node_settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
             CREATE TABLE node_datasets (
                 dataset_id TEXT PRIMARY KEY,
@@ -134,5 +148,15 @@ pub const MIGRATIONS: Migrations = Migrations {
                 body TEXT NOT NULL
             );
         ",
-    }],
+        },
+        // Datasets were tables only, and did not say so.
+        Migration {
+            version: 2,
+            sql: "UPDATE node_datasets SET body = json_set(body, '$.registration.kind', 'table');",
+        },
+        Migration {
+            version: 3,
+            sql: "CREATE TABLE node_pythons (name TEXT PRIMARY KEY, body TEXT NOT NULL);",
+        },
+    ],
 };

@@ -176,11 +176,10 @@ impl RoundDriver {
     async fn commit(&mut self, event: &Event, now: Timestamp) {
         let id = self.request.round_id;
         loop {
-            let record = event.clone();
-            let written = self
-                .site
-                .database
-                .write(move |transaction| rounds::record(transaction, id, &record, now));
+            let (record, confinement) = (event.clone(), self.findings.confinement.clone());
+            let written = self.site.database.write(move |transaction| {
+                rounds::record_confined(transaction, id, &record, confinement.as_ref(), now)
+            });
             match written.await {
                 Ok(()) => return,
                 Err(error) => tracing::error!(round = %id, error = chain(&error), "not recorded"),

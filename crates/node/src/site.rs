@@ -16,6 +16,7 @@ use crate::egress;
 use crate::folder::Folder;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::pythons::Pythons;
 use crate::registry::{self, datasets, plans};
 use crate::slots::Slots;
 
@@ -27,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) database: Database,
     pub(crate) carrier: Carrier,
     pub(crate) slots: Slots,
+    pub(crate) pythons: Pythons,
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,

@@ -7,9 +7,11 @@ mod dataset;
 pub(crate) mod experiment;
 mod node;
 pub(crate) mod plan;
+mod sandbox;
 pub(crate) mod shutdown;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -51,6 +53,9 @@ enum Command {
     /// Check a training plan on this machine.
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Confine a program as plans are confined.
+    #[command(subcommand, hide = true)]
+    Sandbox(sandbox::Command),
     /// Print the completions for a shell.
     #[command(
         after_help = "For bash: wardround completions bash > /etc/bash_completion.d/wardround"
@@ -67,7 +72,7 @@ pub(crate) struct Folder {
 }
 
 /// Runs what was typed.
-pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<(), Failure> {
+pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failure> {
     if let Some(parent) = arguments.exit_with {
         demo::process::exit_with(parent)?;
     }
@@ -78,9 +83,11 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<(), Failure
         Command::Experiment(command) => experiment::run(command, *printer),
         Command::Dataset(command) => dataset::run(command, *printer),
         Command::Plan(command) => plan::run(command, *printer),
+        Command::Sandbox(command) => return Ok(sandbox::run(command)),
         Command::Completions(arguments) => {
             completions::run(&arguments);
             Ok(())
         }
     }
+    .map(|()| ExitCode::SUCCESS)
 }

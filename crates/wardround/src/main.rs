@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let printer = Printer::new(arguments.json);
     match commands::run(arguments, &printer) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.status.number())

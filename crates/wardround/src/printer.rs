@@ -60,6 +60,11 @@ impl Printer {
         note(line);
     }
 
+    /// Shows a line on standard error in place of the one it showed last; an empty one takes it away.
+    pub(crate) fn status(self, line: &str) {
+        let _ = write!(std::io::stderr().lock(), "\r\x1b[K{line}");
+    }
+
     /// Says why the command failed.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dataset::registration::RegisteredColumn;
+use dataset::{AttachedPlan, Kind, Registered};
 use protocol::{
     ColumnType, DatasetId, DatasetName, Digest, NodeId, Timestamp, TrainReply, TrainRequest,
 };
+use runtime::python::Environment;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::datasets::Dataset;
@@ -53,18 +55,26 @@ pub struct DatasetDetails {
     pub tags: Vec<String>,
     /// A text for people.
     pub description: String,
-    /// Where the file lies.
+    /// What it is made of.
+    pub kind: Kind,
+    /// Where the file or folder lies.
     pub path: PathBuf,
     /// The digest of its content.
     pub digest: Digest,
-    /// The number of rows.
+    /// The number of rows, images or subjects.
     pub rows: u64,
-    /// The columns, in the file's order.
+    /// The columns of the table or of the demographics, in the file's order.
     pub columns: Vec<RegisteredColumn>,
     /// Columns that nobody else sees.
     pub withheld: Vec<String>,
     /// The column that names patients.
     pub patient_id: Option<String>,
+    /// What was registered of a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Registered>,
+    /// How its layout becomes a study's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading_plan: Option<AttachedPlan>,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -73,17 +83,23 @@ pub struct DatasetDetails {
 
 impl From<Dataset> for DatasetDetails {
     fn from(dataset: Dataset) -> Self {
+        let table = dataset.registration.any_table();
+        let columns = table.map(|table| table.columns.clone()).unwrap_or_default();
+        let options = table.map(|table| table.options.clone()).unwrap_or_default();
         Self {
             dataset_id: dataset.dataset_id,
             name: dataset.name,
             tags: dataset.tags,
             description: dataset.description,
+            kind: dataset.registration.kind(),
             path: dataset.path,
-            digest: dataset.registration.digest,
-            rows: dataset.registration.rows,
-            columns: dataset.registration.columns,
-            withheld: dataset.registration.options.withheld,
-            patient_id: dataset.registration.options.patient_id,
+            digest: dataset.registration.digest(),
+            rows: dataset.registration.samples(),
+            columns,
+            withheld: options.withheld,
+            patient_id: options.patient_id,
+            folder: folder(&dataset.registration),
+            loading_plan: dataset.loading_plan,
             added_at: dataset.added_at,
             updated_at: dataset.updated_at,
         }
@@ -99,9 +115,11 @@ pub struct DatasetCheck {
     pub is_changed: bool,
     /// Whether the change was accepted.
     pub is_updated: bool,
-    /// Rows as registered.
+    /// What it is made of.
+    pub kind: Kind,
+    /// Rows, images or subjects as registered.
     pub rows_before: u64,
-    /// Rows now.
+    /// Rows, images or subjects now.
     pub rows: u64,
     /// Columns that were not there.
     pub added: Vec<String>,
@@ -109,6 +127,40 @@ pub struct DatasetCheck {
     pub removed: Vec<String>,
     /// Columns of another type.
     pub retyped: Vec<Retyping>,
+    /// What was registered of a folder that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_before: Option<Registered>,
+    /// What a folder is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Registered>,
+}
+
+impl DatasetCheck {
+    /// A dataset that is what was registered.
+    pub(crate) fn unchanged(dataset: &Dataset) -> Self {
+        let rows = dataset.registration.samples();
+        Self {
+            name: dataset.name.clone(),
+            is_changed: false,
+            is_updated: false,
+            kind: dataset.registration.kind(),
+            rows_before: rows,
+            rows,
+            added: Vec::new(),
+            removed: Vec::new(),
+            retyped: Vec::new(),
+            folder_before: None,
+            folder: folder(&dataset.registration),
+        }
+    }
+}
+
+/// What was registered, where it is a folder.
+pub(crate) fn folder(registered: &Registered) -> Option<Registered> {
+    match registered {
+        Registered::Table(_) => None,
+        Registered::ImageFolder(_) | Registered::MedicalFolder(_) => Some(registered.clone()),
+    }
 }
 
 /// A column that has another type than before.
@@ -120,6 +172,21 @@ pub struct Retyping {
     pub before: ColumnType,
     /// Its type now.
     pub now: ColumnType,
+}
+
+/// How an interpreter differs from what was registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonCheck {
+    /// Its name.
+    pub name: String,
+    /// Whether it is another than before.
+    pub is_changed: bool,
+    /// Whether the change was accepted.
+    pub is_updated: bool,
+    /// What was registered.
+    pub before: Environment,
+    /// What is there now.
+    pub now: Environment,
 }
 
 /// A plan with its texts.

@@ -1,13 +1,15 @@
 //! The owner's commands, done in this process.
 
+mod datasets;
+mod pythons;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use dataset::{Check, check, register};
 use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
-use protocol::{ArtifactReference, DatasetId, DatasetSummary, RoundId, Timestamp};
+use protocol::{ArtifactReference, RoundId, Timestamp};
 use round::{Event, Round};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,15 +17,13 @@ use store::{Durability, FolderLock, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use training_plan::Bundle;
 
-use super::answer::{
-    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, Retyping, RoundDetails, Status,
-};
-use super::{Acceptance, DatasetAddition, DatasetEdit, Error, Request};
+use super::answer::{Cancellation, DatasetDetails, PlanDetails, RoundDetails, Status};
+use super::{Error, Onlooker, Request};
 use crate::carrier::blocking;
 use crate::dispatcher::Command;
 use crate::link::SOFTWARE;
 use crate::outbox::Line;
-use crate::registry::datasets::{self, Dataset};
+use crate::registry::datasets as dataset_rows;
 use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::{self, rounds};
 use crate::round_log::{self, chain};
@@ -58,21 +58,29 @@ impl Office {
     }
 
     /// Does what is asked.
-    pub(crate) async fn perform(&self, request: Request) -> Result<Value, Error> {
+    pub(crate) async fn perform(
+        &self,
+        request: Request,
+        onlooker: &Onlooker,
+    ) -> Result<Value, Error> {
         match request {
             Request::Status => answer(self.status().await?),
             Request::Pause => answer(self.set_paused(true).await?),
             Request::Resume => answer(self.set_paused(false).await?),
-            Request::DatasetAdd(addition) => answer(self.dataset_add(addition).await?),
+            Request::DatasetAdd(addition) => answer(self.dataset_add(addition, onlooker).await?),
             Request::DatasetList => answer(self.dataset_list().await?),
             Request::DatasetShow { name } => {
                 answer(DatasetDetails::from(self.dataset(name).await?))
             }
             Request::DatasetCheck { name, acceptance } => {
-                answer(self.dataset_check(name, acceptance).await?)
+                answer(self.dataset_check(name, acceptance, onlooker).await?)
             }
             Request::DatasetEdit { name, edit } => answer(self.dataset_edit(name, edit).await?),
+            Request::DatasetAttachPlan { name, plan } => {
+                answer(self.dataset_attach_plan(name, plan, onlooker).await?)
+            }
             Request::DatasetRemove { name } => answer(self.dataset_remove(name).await?),
+            Request::Python(request) => self.python(request).await,
             Request::PlanList => answer(self.read(plans::all).await?),
             Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
             Request::PlanApprove { digest, note } => {
@@ -98,7 +106,7 @@ impl Office {
         let state = |transaction: &Transaction<'_>| -> Result<_, registry::Error> {
             let is_paused = registry::is_paused(transaction)?;
             let open = rounds::open(transaction)?.len();
-            let datasets = datasets::all(transaction)?.len();
+            let datasets = dataset_rows::all(transaction)?.len();
             let plans = plans::all(transaction)?;
             let pending = plans.iter().filter(|plan| plan.decision == Decision::Pending).count();
             Ok((is_paused, open, datasets, pending))
@@ -125,99 +133,6 @@ impl Office {
         self.write(move |transaction| registry::set_paused(transaction, paused)).await?;
         self.site.outbox.send(Message::Availability(v1::Availability { paused }));
         self.status().await
-    }
-
-    async fn dataset_add(&self, addition: DatasetAddition) -> Result<DatasetDetails, Error> {
-        let (path, options) = (addition.path.clone(), addition.options.clone());
-        let registration = blocking(move || register(&path, &options)).await;
-        let registration = registration.map_err(|error| refused_dataset(&addition.path, &error))?;
-        let dataset = Dataset {
-            dataset_id: DatasetId::from_uuid(uuid::Uuid::now_v7()),
-            name: addition.name,
-            tags: addition.tags,
-            description: addition.description,
-            path: addition.path,
-            registration,
-            added_at: self.site.clock.now(),
-            updated_at: None,
-        };
-        self.check_card(&dataset)?;
-        let kept = dataset.clone();
-        self.write(move |transaction| datasets::add(transaction, &kept)).await?;
-        self.announce().await?;
-        Ok(dataset.into())
-    }
-
-    async fn dataset_list(&self) -> Result<Vec<DatasetDetails>, Error> {
-        let datasets = self.read(datasets::all).await?;
-        Ok(datasets.into_iter().map(Into::into).collect())
-    }
-
-    async fn dataset(&self, name: String) -> Result<Dataset, Error> {
-        self.read(move |transaction| {
-            datasets::by_name(transaction, &name)?
-                .ok_or(registry::Error::UnknownDataset { name: name.clone() })
-        })
-        .await
-    }
-
-    async fn dataset_check(
-        &self,
-        name: String,
-        acceptance: Acceptance,
-    ) -> Result<DatasetCheck, Error> {
-        let mut dataset = self.dataset(name).await?;
-        let (path, registration) = (dataset.path.clone(), dataset.registration.clone());
-        let checked = blocking(move || check(&path, &registration)).await;
-        let checked = checked.map_err(|error| refused_dataset(&dataset.path, &error))?;
-        let rows = dataset.registration.rows;
-        let mut report = DatasetCheck {
-            name: dataset.name.clone(),
-            is_changed: false,
-            is_updated: false,
-            rows_before: rows,
-            rows,
-            added: Vec::new(),
-            removed: Vec::new(),
-            retyped: Vec::new(),
-        };
-        let Check::Changed(change) = checked else { return Ok(report) };
-        report.is_changed = true;
-        report.rows = change.registration.rows;
-        report.added = change.added;
-        report.removed = change.removed;
-        report.retyped = change.retyped.into_iter().map(Retyping::from).collect();
-        if acceptance == Acceptance::Update {
-            dataset.registration = change.registration;
-            self.check_card(&dataset)?;
-            dataset.updated_at = Some(self.site.clock.now());
-            self.write(move |transaction| datasets::replace(transaction, &dataset)).await?;
-            self.announce().await?;
-            report.is_updated = true;
-        }
-        Ok(report)
-    }
-
-    async fn dataset_edit(&self, name: String, edit: DatasetEdit) -> Result<DatasetDetails, Error> {
-        let mut dataset = self.dataset(name).await?;
-        dataset.tags = edit.tags.unwrap_or(dataset.tags);
-        dataset.description = edit.description.unwrap_or(dataset.description);
-        self.check_card(&dataset)?;
-        let kept = dataset.clone();
-        self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
-        self.announce().await?;
-        Ok(dataset.into())
-    }
-
-    /// Refuses a dataset that no coordinator would take: it would keep the whole node from connecting.
-    fn check_card(&self, dataset: &Dataset) -> Result<(), Error> {
-        let card = v1::DatasetSummary::from(dataset.summary(self.site.config.minimum_samples));
-        DatasetSummary::try_from(card).map(drop).map_err(|error| refused(&error, None))
-    }
-
-    async fn dataset_remove(&self, name: String) -> Result<(), Error> {
-        self.write(move |transaction| datasets::remove(transaction, &name)).await?;
-        self.announce().await
     }
 
     async fn plan_show(&self, digest: String) -> Result<PlanDetails, Error> {
@@ -353,12 +268,6 @@ impl Office {
     }
 }
 
-impl From<dataset::registration::Retyped> for Retyping {
-    fn from(retyped: dataset::registration::Retyped) -> Self {
-        Self { column: retyped.column, before: retyped.before, now: retyped.now }
-    }
-}
-
 /// Cancels a round that no driver has: the next start of the node replies.
 fn cancel_in_journal(
     transaction: &Transaction<'_>,
@@ -384,6 +293,8 @@ fn read_bundle(path: &Path) -> Result<Bundle, Error> {
     })?;
     let bundle = if text.starts_with('{') {
         Bundle::parse(text.as_bytes())
+    } else if path.extension().is_some_and(|extension| extension == "py") {
+        Bundle::python(&text)
     } else {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
@@ -399,13 +310,6 @@ fn refused(error: &dyn std::error::Error, hint: Option<&str>) -> Error {
     Error::Refused { message: chain(error), hint: hint.map(str::to_owned) }
 }
 
-fn refused_dataset(path: &Path, error: &dataset::Error) -> Error {
-    Error::Refused {
-        message: format!("{}: {}", path.display(), chain(error)),
-        hint: error.hint().map(str::to_owned),
-    }
-}
-
 fn refused_by_registry(error: &registry::Error) -> Error {
     let hint = match error {
         registry::Error::UnknownDataset { .. } => {
@@ -413,6 +317,12 @@ fn refused_by_registry(error: &registry::Error) -> Error {
         }
         registry::Error::DatasetExists { .. } => {
             Some("choose another name, or remove the old one with `wardround node dataset remove`")
+        }
+        registry::Error::UnknownPython { .. } => {
+            Some("list them with `wardround node python list`")
+        }
+        registry::Error::PythonExists { .. } => {
+            Some("choose another name, or remove the old one with `wardround node python remove`")
         }
         registry::Error::UnknownPlan { .. } | registry::Error::AmbiguousPlan { .. } => Some(
             "list them with `wardround node plan list`; six or more of a digest's digits name a plan",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataset::Options;
+use dataset::Description;
 use protocol::{DatasetName, RoundId};
 use serde::{Deserialize, Serialize};
 
@@ -39,11 +39,20 @@ pub enum Request {
         /// What to change.
         edit: DatasetEdit,
     },
+    /// Attach a data loading plan to a dataset, in place of the one it has.
+    DatasetAttachPlan {
+        /// Its name.
+        name: String,
+        /// The plan's text; none to go without.
+        plan: Option<String>,
+    },
     /// Forget a dataset.
     DatasetRemove {
         /// Its name.
         name: String,
     },
+    /// Something about Python interpreters.
+    Python(PythonRequest),
     /// List the plans.
     PlanList,
     /// Show a plan.
@@ -102,14 +111,44 @@ pub enum Request {
 pub struct DatasetAddition {
     /// Its name, unique at the node.
     pub name: DatasetName,
-    /// Its file.
+    /// Its file or folder.
     pub path: PathBuf,
     /// What it is tagged with.
     pub tags: Vec<String>,
     /// A text for people.
     pub description: String,
-    /// How the file is to be read, and which columns nobody may see.
-    pub options: Options,
+    /// What kind it is, how it is to be read, and which columns nobody may see.
+    pub dataset: Description,
+    /// The text of its data loading plan.
+    #[serde(default)]
+    pub loading_plan: Option<String>,
+}
+
+/// What is asked about Python interpreters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum PythonRequest {
+    /// Register an interpreter.
+    Add {
+        /// Its name, unique at the node.
+        name: String,
+        /// The interpreter.
+        path: PathBuf,
+    },
+    /// List the interpreters.
+    List,
+    /// Compare an interpreter with what was registered.
+    Check {
+        /// Its name.
+        name: String,
+        /// Whether a change is accepted.
+        acceptance: Acceptance,
+    },
+    /// Forget an interpreter.
+    Remove {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What to change of what is said of a dataset; what is absent stays.

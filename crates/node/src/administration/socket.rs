@@ -1,4 +1,5 @@
-//! The owner's socket: one request in a line, one answer in a line, as JSON.
+//! The owner's socket: one request in a line, one answer in a line, as JSON. Lines that say how far a long command is
+//! may stand before the answer. Whoever closes the connection ends what is being read for it.
 
 use std::fs::File;
 use std::io;
@@ -8,14 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataset::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Office, Request};
+use super::{Error, Office, Onlooker, Request};
 use crate::folder::Folder;
 
 /// The daemon's end.
@@ -29,8 +32,13 @@ pub(crate) struct Listener {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
+    /// How far a long command is; the answer follows.
+    Progress(Progress),
     Ok(Value),
-    Error { message: String, hint: Option<String> },
+    Error {
+        message: String,
+        hint: Option<String>,
+    },
 }
 
 impl Listener {
@@ -79,19 +87,31 @@ pub(crate) async fn is_open(folder: &Folder) -> bool {
 }
 
 /// Sends a request to the daemon and waits for its answer.
-pub(crate) async fn ask(folder: &Folder, request: &Request) -> Result<Value, Error> {
+pub(crate) async fn ask(
+    folder: &Folder,
+    request: &Request,
+    tell: impl Fn(Progress),
+) -> Result<Value, Error> {
     let line = serde_json::to_string(request).map_err(Error::Unreadable)?;
-    let answer = exchange(folder, line).await.map_err(Error::Unreachable)?;
-    match serde_json::from_str(&answer).map_err(Error::Unreadable)? {
-        Answer::Ok(value) => Ok(value),
-        Answer::Error { message, hint } => Err(Error::Refused { message, hint }),
+    let mut stream = send(folder, line).await.map_err(Error::Unreachable)?;
+    loop {
+        let answer = next_line(&mut stream).await.map_err(Error::Unreachable)?;
+        match serde_json::from_str(&answer).map_err(Error::Unreadable)? {
+            Answer::Progress(progress) => tell(progress),
+            Answer::Ok(value) => return Ok(value),
+            Answer::Error { message, hint } => return Err(Error::Refused { message, hint }),
+        }
     }
 }
 
-async fn exchange(folder: &Folder, mut line: String) -> io::Result<String> {
+async fn send(folder: &Folder, mut line: String) -> io::Result<BufReader<UnixStream>> {
     let mut stream = BufReader::new(connect(folder).await?);
     line.push('\n');
     stream.get_mut().write_all(line.as_bytes()).await?;
+    Ok(stream)
+}
+
+async fn next_line(stream: &mut BufReader<UnixStream>) -> io::Result<String> {
     let mut answer = String::new();
     stream.read_line(&mut answer).await?;
     if answer.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
@@ -103,26 +123,48 @@ async fn connect(folder: &Folder) -> io::Result<UnixStream> {
 }
 
 async fn converse(stream: UnixStream, office: Arc<Office>) {
-    let mut stream = BufReader::new(stream);
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
     loop {
         let mut line = String::new();
-        match (&mut stream).take(LONGEST_LINE).read_line(&mut line).await {
+        match (&mut reader).take(LONGEST_LINE).read_line(&mut line).await {
             Ok(0) => return,
             Ok(_) if line.ends_with('\n') => {}
             Ok(_) | Err(_) => return,
         }
-        let mut text = match serde_json::to_string(&answer(&office, &line).await) {
-            Ok(text) => text,
-            Err(error) => return tracing::error!(%error, "an answer cannot be written"),
+        let (onlooker, mut follower) = Onlooker::new();
+        let mut work = std::pin::pin!(answer(&office, &line, &onlooker));
+        let mut is_silent = true;
+        let answer = loop {
+            tokio::select! {
+                answer = &mut work => break answer,
+                progress = follower.next() => {
+                    if write(&mut writer, &Answer::Progress(progress)).await.is_err() {
+                        follower.leave();
+                    }
+                }
+                // Nothing is expected before the answer, so what comes is the end, or the next command early.
+                more = reader.fill_buf(), if is_silent => {
+                    is_silent = false;
+                    if more.is_ok_and(<[u8]>::is_empty) {
+                        follower.leave();
+                    }
+                }
+            }
         };
-        text.push('\n');
-        if stream.get_mut().write_all(text.as_bytes()).await.is_err() {
+        if write(&mut writer, &answer).await.is_err() {
             return;
         }
     }
 }
 
-async fn answer(office: &Office, line: &str) -> Answer {
+async fn write(writer: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
+    let mut text = serde_json::to_string(answer).map_err(io::Error::other)?;
+    text.push('\n');
+    writer.write_all(text.as_bytes()).await
+}
+
+async fn answer(office: &Office, line: &str, onlooker: &Onlooker) -> Answer {
     let request = match serde_json::from_str(line) {
         Ok(request) => request,
         Err(error) => {
@@ -130,7 +172,7 @@ async fn answer(office: &Office, line: &str) -> Answer {
             return Answer::Error { message, hint: None };
         }
     };
-    match office.perform(request).await {
+    match office.perform(request, onlooker).await {
         Ok(value) => Answer::Ok(value),
         Err(error) => {
             Answer::Error { message: error.to_string(), hint: error.hint().map(str::to_owned) }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataset::{Presentation, Registration, summarize};
+use dataset::{AttachedPlan, Presentation, Registered, summarize};
 use protocol::{DatasetId, DatasetName, DatasetSummary, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -21,10 +21,13 @@ pub struct Dataset {
     pub tags: Vec<String>,
     /// A text for people.
     pub description: String,
-    /// Where the file lies.
+    /// Where the file or folder lies.
     pub path: PathBuf,
-    /// What the file was.
-    pub registration: Registration,
+    /// What it was.
+    pub registration: Registered,
+    /// How its layout becomes a study's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading_plan: Option<AttachedPlan>,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -40,7 +43,7 @@ impl Dataset {
             tags: self.tags.clone(),
             description: self.description.clone(),
         };
-        summarize(&self.registration, presentation, minimum_rows)
+        summarize(&self.registration, self.loading_plan.as_ref(), presentation, minimum_rows)
     }
 }
 

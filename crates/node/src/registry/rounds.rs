@@ -4,6 +4,7 @@ use protocol::{
     Code, DatasetId, ExperimentId, Mode, ResearcherId, RoundId, Timestamp, TrainReply, TrainRequest,
 };
 use round::{Event, Outcome, Round};
+use runtime::Confinement;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use store::journal::{self, Journal};
@@ -30,6 +31,9 @@ pub struct RoundRow {
     pub stage: Stage,
     /// The attempt that runs or ran last.
     pub attempt: u32,
+    /// How its plan was confined, where it was a program.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
     /// How it ended.
     pub code: Option<Code>,
     /// When it was accepted.
@@ -77,6 +81,7 @@ pub fn accept(
         mode: request.mode,
         stage: Stage::Queued,
         attempt: 0,
+        confinement: None,
         code: None,
         accepted_at: now,
         changed_at: now,
@@ -105,12 +110,28 @@ pub fn record(
     event: &Event,
     now: Timestamp,
 ) -> Result<(), Error> {
+    record_confined(transaction, id, event, None, now)
+}
+
+/// As [`record`], and notes how the round's plan was confined, where that is known.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn record_confined(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    event: &Event,
+    confinement: Option<&Confinement>,
+    now: Timestamp,
+) -> Result<(), Error> {
     append(transaction, id, event, now)?;
     let Some(mut row) = by_id(transaction, id)? else {
         return Err(Error::UnknownRound { round: id.to_string() });
     };
     row.changed_at = now;
     row.follow(event);
+    row.confinement = confinement.cloned().or(row.confinement);
     transaction.execute(
         "UPDATE node_rounds SET body = ?2 WHERE round_id = ?1",
         params![id.to_string(), to_json(&row)],

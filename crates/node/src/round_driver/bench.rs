@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::{MetricsReport, Phase, Timing, Warning};
+use runtime::Confinement;
 use serde_json::{Map, Value};
 use store::artifact::Pin;
 use training_plan::arguments::TrainingArguments;
@@ -47,6 +48,8 @@ pub(crate) struct Findings {
     pub(crate) metrics_after: Option<MetricsReport>,
     pub(crate) optimizer_args: Map<String, Value>,
     pub(crate) declared_metrics: Vec<String>,
+    /// How the plan was confined.
+    pub(crate) confinement: Option<Confinement>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) timing: Timing,
 }

@@ -252,7 +252,7 @@ async fn no_cell_and_no_path_is_in_anything_that_is_sent() {
     lines[0] = lines[0].rsplit_once(',').unwrap().0.to_owned() + ",surname";
     std::fs::write(&path, lines.join("\n")).unwrap();
     let mut addition = addition("canaries", &path);
-    addition.options.withheld = vec!["surname".to_owned()];
+    addition.dataset.table.withheld = vec!["surname".to_owned()];
     let owner = scene.node.handle.administration().clone();
     let dataset_id = owner.dataset_add(addition).await.unwrap().dataset_id;
     let mut good = scene.request();

@@ -196,7 +196,8 @@ pub(crate) fn addition(name: &str, path: &Path) -> DatasetAddition {
         path: path.to_owned(),
         tags: vec!["breast-cancer".to_owned()],
         description: "a share of the example's table".to_owned(),
-        options: dataset::Options::default(),
+        dataset: dataset::Description::default(),
+        loading_plan: None,
     }
 }
 

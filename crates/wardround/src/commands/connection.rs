@@ -76,6 +76,11 @@ pub(crate) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("interrupted")),
         }
     });
+    if outcome.as_ref().is_err_and(|failure| failure.status == Status::Interrupted) {
+        // Somebody who presses Ctrl-C does not wait for a thread that reads a file.
+        runtime.shutdown_background();
+        return outcome;
+    }
     // Connections first: what the work holds may be a server, which would wait for them to answer.
     drop(runtime);
     outcome

@@ -1,6 +1,8 @@
 //! `wardround dataset …`: what a researcher sees of the nodes' datasets.
 
+use ::dataset::Kind;
 use clap::Subcommand;
+use protocol::DatasetSummary;
 use researcher::overview::FoundDataset;
 
 use super::connection::{Connection, failure, wait};
@@ -14,7 +16,7 @@ pub(crate) enum Command {
     Search {
         /// The tags.
         tags: Vec<String>,
-        /// Show every column with its type and missing values.
+        /// Show every column with its type and missing values, and classes or modalities.
         #[arg(long)]
         columns: bool,
         #[command(flatten)]
@@ -59,12 +61,32 @@ fn people(found: &[FoundDataset], columns: bool) -> String {
     if columns {
         for found in found {
             text.push_str(&format!("\n{}/{}\n", found.node, found.dataset.name));
-            let rows = found.dataset.columns.iter().map(|column| {
-                let kind = column.column_type.as_str().to_owned();
-                [column.name.clone(), kind, missing(column)]
-            });
-            text.push_str(&table(["column", "type", "missing"], rows.collect()));
+            text.push_str(&details(&found.dataset));
         }
+    }
+    text
+}
+
+/// The columns, and the classes or modalities.
+fn details(dataset: &DatasetSummary) -> String {
+    let mut text = String::new();
+    if let Some(plan) = &dataset.loading_plan {
+        text.push_str(&format!("loading plan {plan}\n"));
+    }
+    if !dataset.parts.is_empty() {
+        let rows = dataset.parts.iter().map(|part| {
+            let samples = part.samples.map_or_else(|| "few".to_owned(), |count| count.to_string());
+            [part.name.clone(), samples, part.shape.clone()]
+        });
+        let name = if dataset.kind == Kind::ImageFolder.as_str() { "class" } else { "modality" };
+        text.push_str(&table([name, "samples", "shape"], rows.collect()));
+    }
+    if !dataset.columns.is_empty() || dataset.parts.is_empty() {
+        let rows = dataset.columns.iter().map(|column| {
+            let kind = column.column_type.as_str().to_owned();
+            [column.name.clone(), kind, missing(column)]
+        });
+        text.push_str(&table(["column", "type", "missing"], rows.collect()));
     }
     text
 }

@@ -4,6 +4,7 @@ mod dataset;
 mod init;
 mod pause;
 mod plan;
+mod python;
 mod round;
 mod start;
 mod status;
@@ -32,6 +33,9 @@ pub(crate) enum Command {
     /// Register datasets and look after them.
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Register the interpreters that Python plans run with.
+    #[command(subcommand)]
+    Python(python::Command),
     /// See which plans ask to run, and decide about them.
     #[command(subcommand)]
     Plan(plan::Command),
@@ -48,6 +52,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Pause(folder) => super::connection::wait(pause::pause(folder, printer)),
         Command::Resume(folder) => super::connection::wait(pause::resume(folder, printer)),
         Command::Dataset(command) => dataset::run(command, printer),
+        Command::Python(command) => python::run(command, printer),
         Command::Plan(command) => plan::run(command, printer),
         Command::Round(command) => round::run(command, printer),
     }
@@ -66,7 +71,10 @@ fn configuration(folder: &node::Folder) -> Result<node::Config, Failure> {
         return Err(Failure::failed(message)
             .hint("make it a node's with `wardround node init`, or name another with --dir"));
     }
-    node::Config::load(folder, std::env::vars()).map_err(|error| Failure::from_error(&error))
+    let config = node::Config::load(folder, std::env::vars())
+        .map_err(|error| Failure::from_error(&error))?;
+    // Without it Python plans are refused, and nothing else.
+    Ok(node::Config { program: std::env::current_exe().ok(), ..config })
 }
 
 /// The owner's commands, through the daemon where one runs.

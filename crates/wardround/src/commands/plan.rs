@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Print the digest by which nodes approve the plan.
     Digest {
         /// The plan's file; the files that it names are looked for beside it.
-        #[arg(value_name = "PLAN.toml")]
+        #[arg(value_name = "PLAN")]
         plan: PathBuf,
     },
 }
@@ -35,9 +35,17 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    if is_python(path) {
+        return Bundle::python(&text).map_err(|error| Failure::from_error(&error));
+    }
     let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
     Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
         .map_err(|error| named(Failure::from_error(&error), path))
+}
+
+/// Whether a plan's file is a program.
+pub(crate) fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py")
 }
 
 /// Says the plan file's own name where a message says the name that it has inside a bundle.

@@ -2,24 +2,26 @@
 
 mod monitor;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use dataset::Kind;
 use parameters::Reader;
 use protocol::{ArtifactReference, Code, MetricsReport, Phase, Warning};
 use round::{Export, Failure, Outcome};
-use runtime::{Assignment, DataGrant, NativeRuntime, Runtime, Validated};
+use runtime::{Assignment, DataGrant, KeptState, NativeRuntime, Runtime, Validated};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use store::Durability;
-use training_plan::{Bundle, Plan};
+use training_plan::Bundle;
 
 use super::super::bench::{Bench, Findings, Session};
 use super::{Fault, Work, judge};
 use crate::carrier::blocking;
 use crate::egress::Declaration;
 use crate::registry::datasets::Dataset;
+use crate::registry::pythons::Interpreter;
 use crate::round_log::chain;
 use monitor::ScalarMonitor;
 
@@ -29,19 +31,29 @@ pub(super) async fn perform(
     phase: Phase,
     bench: &mut Box<Bench>,
 ) -> Result<Outcome, Fault> {
-    let dataset = match phase {
-        Phase::Instantiate => Some(judge::dataset(work).await?),
+    let start = match phase {
+        Phase::Instantiate => {
+            let dataset = judge::dataset(work).await?;
+            Some(Start { dataset, interpreter: judge::interpreter(work).await? })
+        }
         _ => None,
     };
     let mut thread = Thread { work: work.clone(), bench: std::mem::take(bench) };
     let (thread, outcome) = blocking(move || {
-        let outcome = thread.perform(phase, dataset);
+        let outcome = thread.perform(phase, start);
         (thread, outcome)
     })
     .await;
     *bench = thread.bench;
     work.findings = thread.work.findings;
     outcome
+}
+
+/// What a plan is started on.
+struct Start {
+    dataset: Dataset,
+    /// The interpreter of a Python plan.
+    interpreter: Option<Interpreter>,
 }
 
 /// What the thread works with.
@@ -51,9 +63,24 @@ struct Thread {
 }
 
 impl Thread {
-    fn perform(&mut self, phase: Phase, dataset: Option<Dataset>) -> Result<Outcome, Fault> {
-        match (phase, dataset) {
-            (Phase::Instantiate, Some(dataset)) => self.instantiate(dataset),
+    fn perform(&mut self, phase: Phase, start: Option<Start>) -> Result<Outcome, Fault> {
+        let outcome = self.perform_phase(phase, start);
+        self.note_remarks(phase);
+        outcome
+    }
+
+    /// Writes what the plan printed, and what it ran on, into the node's own log.
+    fn note_remarks(&mut self, phase: Phase) {
+        let session = self.bench.session.as_mut();
+        let remarks = session.map(|session| session.instance.remarks()).unwrap_or_default();
+        for remark in remarks {
+            self.work.write_log(phase, &remark);
+        }
+    }
+
+    fn perform_phase(&mut self, phase: Phase, start: Option<Start>) -> Result<Outcome, Fault> {
+        match (phase, start) {
+            (Phase::Instantiate, Some(start)) => self.instantiate(start),
             (Phase::Initialise, _) => self.initialise(),
             (Phase::Load, _) => self.load(),
             (Phase::Data, _) => self.open_data(),
@@ -65,7 +92,8 @@ impl Thread {
         }
     }
 
-    fn instantiate(&mut self, dataset: Dataset) -> Result<Outcome, Fault> {
+    fn instantiate(&mut self, start: Start) -> Result<Outcome, Fault> {
+        let Start { dataset, interpreter } = start;
         let request = &self.work.request;
         let plan = self.bench.plan.as_ref().ok_or_else(|| missing("the plan"))?;
         let bytes = std::fs::read(&plan.path)
@@ -73,29 +101,62 @@ impl Thread {
         let refused =
             |error: &dyn std::error::Error| Fault::new(Code::PlanNotLoadable, chain(error));
         let bundle = Bundle::parse(&bytes).map_err(|error| refused(&error))?;
-        let declared = Plan::parse(&bundle).map_err(|error| refused(&error))?;
-        let names = declared.metrics().names().iter();
-        self.work.findings.declared_metrics =
-            names.map(|metric| metric.name().to_owned()).collect();
+        if bundle.runtime() != request.runtime {
+            let text = "the plan's bundle is for another runtime than the request says";
+            return Err(Fault::new(Code::PlanUnsupportedRuntime, text));
+        }
         let assignment = Assignment {
             mode: request.mode,
             seed: request.seed,
             round: request.round,
             node: self.work.site.config.name.clone(),
             dataset: dataset.name.clone(),
-            dataset_digest: dataset.registration.digest,
+            dataset_digest: dataset.registration.digest(),
             columns: request.columns.clone(),
             memory_limit: self.work.site.config.memory_limit,
+            class: request.class.clone(),
+            scratch: absolute(&self.work.site.folder.round_scratch(request.round_id))?,
+            folder: (dataset.registration.kind() != Kind::Table).then(|| dataset.path.clone()),
+            state: interpreter.as_ref().map(|_| self.state()).transpose()?,
         };
-        let instance = NativeRuntime.instantiate(&bundle, assignment)?;
+        let site = &self.work.site;
+        let python = match &interpreter {
+            Some(interpreter) => {
+                let environment = &interpreter.environment;
+                Some(site.pythons.runtime(environment, &site.folder, &site.config)?)
+            }
+            None => None,
+        };
+        let runtime: &dyn Runtime = match &python {
+            Some(python) => python,
+            None => &NativeRuntime,
+        };
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let instance = runtime.instantiate(&bundle, assignment, &mut monitor)?;
+        self.work.findings.declared_metrics = instance.declared_metrics();
+        self.work.findings.confinement = instance.confinement();
         self.bench.session = Some(Session { instance, dataset });
         Ok(Outcome::Instantiated)
+    }
+
+    /// Where the plan's own tensors of this experiment are kept: what the round before kept is received.
+    fn state(&self) -> Result<KeptState, Fault> {
+        let request = &self.work.request;
+        let folder = self.work.site.folder.state();
+        let folder = folder.join(request.experiment_id.to_string());
+        let folder = folder.join(request.dataset_id.to_string());
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
+        let file = |round: u32| folder.join(format!("{round}.safetensors"));
+        let before = (1..request.round).rev().map(file).find(|path| path.exists());
+        Ok(KeptState { received: before, kept: file(request.round) })
     }
 
     fn initialise(&mut self) -> Result<Outcome, Fault> {
         let arguments = self.bench.arguments.clone().ok_or_else(|| missing("the arguments"))?;
         let request = Arc::clone(&self.work.request);
-        self.session()?.instance.initialise(&request.model_args, &arguments)?;
+        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        self.session()?.instance.initialise(&request.model_args, &arguments, &mut monitor)?;
         Ok(Outcome::Initialised)
     }
 
@@ -109,15 +170,14 @@ impl Thread {
 
     fn open_data(&mut self) -> Result<Outcome, Fault> {
         let minimum_samples = self.work.site.config.minimum_samples;
-        if let Some(expected) = &self.work.request.data_loading_plan {
-            let text = format!("data loading plan {expected:?} is expected, the dataset has none");
-            return Err(Fault::new(Code::DataInvalid, text));
-        }
+        let expected = self.work.request.data_loading_plan.clone();
         let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
         let Session { instance, dataset } = self.session()?;
+        check_loading_plan(expected.as_deref(), dataset)?;
         let grant = DataGrant {
             path: &dataset.path,
             registration: &dataset.registration,
+            loading_plan: dataset.loading_plan.as_ref(),
             excluded_rows: &[],
             minimum_samples,
         };
@@ -182,7 +242,11 @@ impl Thread {
         std::fs::create_dir_all(&scratch).map_err(|error| failed(&error))?;
         let path = scratch.join("update.safetensors");
         let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
-        let summary = self.session()?.instance.export(&path, &mut monitor)?;
+        let instance = &mut self.session()?.instance;
+        let summary = instance.export(&path, &mut monitor)?;
+        if let Some(processor) = instance.processor_time() {
+            self.work.findings.timing.ptime_training = processor.as_secs_f64();
+        }
         // Read before the file moves into the store, where it could not be told from the received one.
         let declared = self.declaration()?;
         let store = self.work.site.carrier.store();
@@ -246,6 +310,30 @@ fn declare(parameters: &Path, metrics: &[String]) -> Result<Declaration, Fault> 
         description: reader.description().map(str::to_owned),
         metrics: metrics.to_vec(),
     })
+}
+
+/// Refuses a dataset that is not loaded as the request expects.
+fn check_loading_plan(expected: Option<&str>, dataset: &Dataset) -> Result<(), Fault> {
+    let plan = dataset.loading_plan.as_ref().map(|attached| &attached.plan);
+    let text = match (expected, plan) {
+        (None, _) => return Ok(()),
+        (Some(expected), Some(plan)) if plan.fulfils(expected) => return Ok(()),
+        (Some(expected), Some(plan)) => {
+            format!(
+                "data loading plan {expected:?} is expected, the dataset has {}",
+                plan.reference()
+            )
+        }
+        (Some(expected), None) => {
+            format!("data loading plan {expected:?} is expected, the dataset has none")
+        }
+    };
+    Err(Fault::new(Code::DataInvalid, text))
+}
+
+/// A path that means the same in a process with another working folder.
+fn absolute(path: &Path) -> Result<PathBuf, Fault> {
+    std::path::absolute(path).map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))
 }
 
 fn missing(what: &str) -> Fault {

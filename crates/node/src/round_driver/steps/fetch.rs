@@ -10,7 +10,7 @@ use round::Outcome;
 use transport::BackOff;
 
 use super::super::bench::Bench;
-use super::{Fault, Work};
+use super::{Fault, Work, judge};
 use crate::approval;
 use crate::carrier::{Error, Fetched, blocking};
 use crate::outbox::Line;
@@ -23,6 +23,7 @@ pub(super) async fn plan(work: &mut Work, bench: &mut Bench) -> Result<Outcome, 
         let text = format!("the node offers no runtime \"{}\"", runtime.as_str());
         return Err(Fault::new(Code::PlanUnsupportedRuntime, text));
     }
+    judge::interpreter(work).await?;
     if approval::is_too_large(&work.request.plan) {
         // Not worth a transfer: the next phase, which judges bounds, refuses it by its declared size.
         return Ok(Outcome::PlanFetched);

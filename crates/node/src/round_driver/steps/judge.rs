@@ -1,6 +1,6 @@
 //! Phases 1, 2, 4 and 14: what the node decides without running the plan.
 
-use protocol::{ArtifactReference, Code, Detail, Phase, TrainRequest};
+use protocol::{ArtifactReference, Code, Detail, Phase, RuntimeKind, TrainRequest};
 use round::{Failure, Outcome, Validation};
 use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
@@ -11,6 +11,7 @@ use crate::approval;
 use crate::carrier::blocking;
 use crate::egress::{self, Declaration};
 use crate::registry::plans::{self, Decision, KnownPlan};
+use crate::registry::pythons::{self, Interpreter};
 use crate::registry::{self, datasets};
 use crate::round_log::chain;
 
@@ -27,6 +28,27 @@ pub(super) async fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
     let found =
         found.map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
     found.ok_or_else(|| Fault::new(Code::DataUnknown, format!("dataset {id} is not registered")))
+}
+
+/// The interpreter that a Python plan runs on; a node without one does not offer the runtime.
+pub(super) async fn interpreter(work: &Work) -> Result<Option<Interpreter>, Fault> {
+    match work.request.runtime {
+        RuntimeKind::Native => return Ok(None),
+        RuntimeKind::Python => {}
+    }
+    let wanted = work.site.config.python.python.clone();
+    let found = work
+        .site
+        .database
+        .read(move |transaction| pythons::chosen(transaction, wanted.as_deref()))
+        .await
+        .map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let text = "no Python interpreter is registered, or none is chosen among several: add one with \
+                `wardround node python add PATH`, and choose with the key `python` of node.toml";
+    Err(Fault::new(Code::PlanUnsupportedRuntime, text))
 }
 
 /// Phase 2: parses the training arguments.

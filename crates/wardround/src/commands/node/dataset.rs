@@ -2,7 +2,10 @@
 
 mod add;
 mod check;
+mod folder;
 mod list;
+mod loading_plan;
+mod progress;
 mod remove;
 mod show;
 
@@ -16,15 +19,18 @@ use crate::printer::Printer;
 /// What a data manager can do with datasets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Read a table once and register it.
+    /// Read a table, an image folder or a medical folder once and register it.
     #[command(after_help = add::HELP)]
     Add(Box<add::Arguments>),
     /// List the datasets.
     List(Folder),
-    /// Show a dataset: its columns, types and missing values.
+    /// Show a dataset: its columns, types and missing values, its classes or modalities, and its loading plan.
     Show(One),
-    /// Compare a dataset's file with what was registered.
+    /// Compare a dataset's file or folder with what was registered.
     Check(check::Arguments),
+    /// Say how a dataset's own layout becomes what a study expects.
+    #[command(after_help = loading_plan::HELP)]
+    LoadingPlan(loading_plan::Arguments),
     /// Forget a dataset; its file stays.
     Remove(One),
 }
@@ -44,6 +50,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::List(folder) => wait(list::run(folder, printer)),
         Command::Show(one) => wait(show::run(one, printer)),
         Command::Check(arguments) => wait(check::run(arguments, printer)),
+        Command::LoadingPlan(arguments) => wait(loading_plan::run(arguments, printer)),
         Command::Remove(one) => wait(remove::run(one, printer)),
     }
 }

@@ -1,24 +1,29 @@
-//! `wardround node dataset add FILE`.
+//! `wardround node dataset add PATH`.
 
 use std::path::PathBuf;
 
 use dataset::format::{DecimalMark, Delimiter, FormatName, Header};
+use dataset::{Description, Kind, MedicalOptions};
 use node::administration::DatasetAddition;
 use protocol::DatasetName;
 use serde::de::DeserializeOwned;
 
 use super::show::people;
+use super::{loading_plan, progress};
 use crate::commands::Folder;
 use crate::commands::node::{administration, refused};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// Which table, and how it is read.
+/// Which dataset, and how it is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The table: CSV, TSV or Parquet. It stays where it is.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The table (CSV, TSV or Parquet) or the folder. It stays where it is.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// What it is, where detection is wrong: table, image-folder or medical-folder.
+    #[arg(long)]
+    kind: Option<Kind>,
     /// The dataset's name, unique at this node.
     #[arg(long)]
     name: DatasetName,
@@ -28,6 +33,18 @@ pub(crate) struct Arguments {
     /// A text for people.
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
+    /// A file that says how the site's own layout becomes what a study expects.
+    #[arg(long, value_name = "FILE")]
+    loading_plan: Option<PathBuf>,
+    /// Of a medical folder: a modality that every subject must have; may be given several times.
+    #[arg(long = "modality", value_name = "NAME")]
+    modalities: Vec<String>,
+    /// Of a medical folder: the table of demographics.
+    #[arg(long, value_name = "FILE", requires = "subject_column")]
+    demographics: Option<PathBuf>,
+    /// Of a medical folder: the column of the demographics that names the subjects' folders.
+    #[arg(long, value_name = "COLUMN", requires = "demographics")]
+    subject_column: Option<String>,
     /// A column that no plan can read and nobody is shown; may be given several times.
     #[arg(long = "withhold", value_name = "COLUMN")]
     withheld: Vec<String>,
@@ -51,23 +68,34 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
-    let administration = administration(arguments.folder).await?;
+    let loading_plan = arguments.loading_plan.as_deref().map(loading_plan::read).transpose()?;
+    let administration = progress::following(administration(arguments.folder).await?, printer);
     let addition = DatasetAddition {
         name: arguments.name,
-        path: arguments.file,
+        path: arguments.path,
         tags: arguments.tags,
         description: arguments.description,
-        options: dataset::Options {
-            format: arguments.format,
-            delimiter: arguments.delimiter,
-            header: arguments.header,
-            decimal: arguments.decimal,
-            patient_id: arguments.patient_id,
-            withheld: arguments.withheld,
+        dataset: Description {
+            kind: arguments.kind,
+            table: dataset::Options {
+                format: arguments.format,
+                delimiter: arguments.delimiter,
+                header: arguments.header,
+                decimal: arguments.decimal,
+                patient_id: arguments.patient_id,
+                withheld: arguments.withheld,
+            },
+            medical: MedicalOptions {
+                modalities: arguments.modalities,
+                demographics: arguments.demographics,
+                subject_column: arguments.subject_column,
+            },
         },
+        loading_plan,
     };
-    let dataset = administration.dataset_add(addition).await.map_err(|error| refused(&error))?;
-    printer.result(&dataset, people);
+    let dataset = administration.dataset_add(addition).await;
+    progress::clear(printer);
+    printer.result(&dataset.map_err(|error| refused(&error))?, people);
     Ok(())
 }
 
@@ -79,9 +107,16 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 
 /// What `--help` adds.
 pub(super) const HELP: &str = "\
-Example:
+Examples:
   wardround node dataset add /data/ward.csv --name ward --tag breast-cancer --patient-id patient
+  wardround node dataset add /data/patches --name patches --tag histology
+  wardround node dataset add /data/mri --name mri --modality T1 --modality label \\
+      --demographics /data/mri/participants.tsv --subject-column participant_id
 
-The node reads the file once and keeps its columns' names and types, the counts of rows and missing
-cells, and a digest of the bytes. It keeps no cell. Delimiter, header, decimal mark and byte order
-mark are detected; look at what it understood with `wardround node dataset show`.";
+The node reads everything once: a table's columns, types and missing cells are counted, every image
+and every volume is decoded to its end. It keeps counts and a digest of the bytes, no cell and no
+pixel. Look at what it understood with `wardround node dataset show`.
+
+An image folder has one folder for each class, with PNG and JPEG files in it. A medical folder is
+subject/modality/*.nii or *.nii.gz, one volume in each folder. Subjects without a modality that is
+asked for, or without demographics, are left out and counted.";

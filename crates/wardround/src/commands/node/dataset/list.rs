@@ -15,13 +15,14 @@ pub(super) async fn run(folder: Folder, printer: Printer) -> Result<(), Failure>
         let rows = datasets.iter().map(|dataset| {
             [
                 dataset.name.to_string(),
+                dataset.kind.as_str().to_owned(),
                 dataset.rows.to_string(),
                 dataset.columns.len().to_string(),
                 dataset.tags.join(", "),
                 dataset.path.display().to_string(),
             ]
         });
-        table(["name", "rows", "columns", "tags", "file"], rows.collect())
+        table(["name", "kind", "rows", "columns", "tags", "path"], rows.collect())
     });
     Ok(())
 }

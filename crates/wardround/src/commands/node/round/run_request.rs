@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
     let config = configuration(&folder)?;
     let scratch = tempfile::tempdir().map_err(|error| Failure::failed(error.to_string()))?;
     let mut plan = arguments.plan;
-    if plan.extension().is_some_and(|extension| extension == "toml") {
+    if plan.extension().is_some_and(|extension| extension == "toml" || extension == "py") {
         let bundle = crate::commands::plan::read_bundle(&plan)?;
         if bundle.digest() != request.plan.digest {
             return Err(Failure::usage(format!(

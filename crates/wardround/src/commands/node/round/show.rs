@@ -27,6 +27,12 @@ fn people(details: &RoundDetails) -> String {
         details.request.plan.digest,
         stage(row.stage),
     );
+    if let Some(confinement) = &row.confinement {
+        text.push_str(&format!("  sandbox     level {}\n", confinement.level));
+        if let Some(environment) = &confinement.environment {
+            text.push_str(&format!("  packages    {environment}\n"));
+        }
+    }
     if let Some(reply) = &details.reply {
         text.push_str(&format!("  code        {}: {}\n", reply.code, reply.message()));
         text.push_str(&format!("  samples     {}\n", reply.sample_count));
