@@ -15,6 +15,7 @@ from wardround.plans import DataError, ImageFolderDataset, MedicalFolderDataset,
 from wardround.plans.datasets.image_folder import read_image
 from wardround.plans.datasets.nifti import read_nifti
 from wardround.plans.datasets.png import read_png
+from wardround.plans.datasets.table import PIECE
 
 try:
     import nibabel
@@ -406,6 +407,14 @@ class TableTest(WorkerTest):
         data, target = dataset[1]
         self.assertEqual((data.tolist(), float(target)), ([30.0], 5.0))
         self.assertEqual(dataset.arrays()[0].tolist(), [[10], [30]])
+
+    def test_a_table_of_several_pieces_is_read_whole(self) -> None:
+        rows = 2 * PIECE + 3
+        lines = [f"{row},{row % 2}" for row in range(rows)]
+        dataset = TabularDataset("x", "y", path=self.write("x,y\n" + "\n".join(lines)))
+        data, target = dataset.arrays()
+        self.assertEqual(data[:, 0].tolist(), list(range(rows)))
+        self.assertEqual(int(target.sum()), rows // 2)
 
     def test_arrays_make_a_dataset_too(self) -> None:
         dataset = TabularDataset(numpy.ones((3, 2)), numpy.zeros(3))

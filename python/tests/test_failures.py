@@ -303,6 +303,24 @@ class Plan(TorchTrainingPlan):
             changed = source.replace("init_dependencies(self)", "init_dependencies(self, more)")
             self.assertEqual(self.failed(node.instantiate, changed)["class"], "PlanError")
 
+    def test_a_name_that_is_no_text_is_an_error_of_the_plan(self) -> None:
+        with Node() as node:
+            node.instantiate(simple("nn.ModuleDict({'\\ud800': nn.Linear(3, 1)})"))
+            self.assertEqual(self.failed(node.initialise)["reason"], "init")
+
+    def test_settings_that_no_double_holds_are_left_out(self) -> None:
+        source = simple(
+            methods="def init_optimizer(self):\n"
+            "    made = torch.optim.SGD(self.model().parameters(), lr=0.1)\n"
+            "    made.param_groups[0].update(big=10**400, odd=float('nan'), text='\\ud800', fine=2)\n"
+            "    return made"
+        )
+        with Node() as node:
+            node.instantiate(source)
+            used = node.initialise()["optimizer_args"]
+        self.assertEqual((used["kind"], used["lr"], used["fine"]), ("SGD", 0.1, 2))
+        self.assertFalse({"big", "odd", "text"} & set(used))
+
     def test_too_many_tensors_for_a_header_are_an_error_and_not_an_end(self) -> None:
         source = simple("nn.ParameterList([nn.Parameter(torch.zeros(1)) for _ in range(30000)])")
         with Node() as node:

@@ -39,6 +39,13 @@ class TrainingPlan:
     testing_data_loader: Any
     """The loader of the validation subset, once there is one."""
 
+    _dependencies: list[str]
+    _model: Any
+    _optimizer: Any
+    _model_args: dict[str, Any]
+    _training_args: dict[str, Any]
+    _initial_parameters: dict[str, Any] | None
+
     def __new__(cls, *arguments: Any, **keywords: Any) -> TrainingPlan:
         # State is made here and not in __init__, so that a plan's own __init__ need not call ours.
         plan = super().__new__(cls)
@@ -125,11 +132,12 @@ class TrainingPlan:
 
 def open_data(plan: TrainingPlan) -> DataManager:
     """Calls a plan's ``training_data`` by its rule and checks what it returns."""
-    parameters = list(inspect.signature(plan.training_data).parameters.values())
+    method: Callable[..., Any] = plan.training_data
+    parameters = list(inspect.signature(method).parameters.values())
     if not parameters:
-        manager = plan.training_data()
+        manager = method()
     elif len(parameters) == 1 and parameters[0].name == "batch_size":
-        manager = plan.training_data(batch_size=plan.loader_args().get("batch_size", 48))
+        manager = method(batch_size=plan.loader_args().get("batch_size", 48))
     else:
         raise DataError("training_data may have no parameter, or one named batch_size")
     if not isinstance(manager, DataManager):

@@ -40,7 +40,8 @@ class Grant:
         if self.kind != kind or self.manifest is None:
             raise DataError(f"the granted dataset is of kind {self.kind}, not {kind}")
         with open(self.manifest, encoding="utf-8") as file:
-            return json.load(file)
+            manifest: dict[str, Any] = json.load(file)
+        return manifest
 
 
 class Granted:

@@ -254,7 +254,8 @@ class _NodeMonitor(Monitor):
 def _make_engine(plan: TrainingPlan) -> Engine:
     family = getattr(plan, "family", None)
     engine_class = importlib.import_module(_engine_module(str(family))).ENGINE
-    return engine_class(plan)
+    engine: Engine = engine_class(plan)
+    return engine
 
 
 def _engine_module(family: str) -> str:

@@ -138,6 +138,6 @@ def _undecorated(method: ast.FunctionDef) -> ast.FunctionDef:
         type_comment=None,
     )
     if hasattr(method, "type_params"):
-        plain.type_params = []
+        setattr(plain, "type_params", [])  # noqa: B010 - unknown before Python 3.12
     ast.copy_location(plain, method)
     return plain

@@ -65,11 +65,16 @@ class Schedule:
     def epoch_numbers(self, result: TrainingResult) -> Iterator[int]:
         """Counts the epochs, from 0, as long as there is something to do."""
         epoch = 0
-        while epoch < self.epochs if self.updates is None else result.steps < self.updates:
+        while self._goes_on(epoch, result.steps):
             yield epoch
             epoch += 1
             if self.dry_run:
                 return
+
+    def _goes_on(self, epoch: int, steps: int) -> bool:
+        if self.updates is not None:
+            return steps < self.updates
+        return self.epochs is not None and epoch < self.epochs
 
 
 def run(

@@ -206,7 +206,8 @@ class SklearnEngine(Engine):
     def _step(self, data: numpy.ndarray, target: numpy.ndarray) -> float | None:
         try:
             if self.plan.per_sample:
-                return self._mean_of_samples(data, target)
+                self._mean_of_samples(data, target)
+                return None
             return self._estimator.step(data, target)
         except ValueError as error:
             if any(text in str(error) for text in OVERFLOW):

@@ -171,7 +171,7 @@ class TorchEngine(Engine):
             if mu:
                 pairs = zip(trainable, received)
                 loss = loss + mu / 2 * sum(((now - before) ** 2).sum() for now, before in pairs)
-            loss.backward()
+            torch.autograd.backward(loss)
             if clip:
                 torch.nn.utils.clip_grad_norm_(trainable, float(clip))
             optimizer.step()
@@ -244,12 +244,12 @@ class TorchEngine(Engine):
             state[name] = _tensor(spec, values, state[name].dtype)
         self.plan.model().load_state_dict(state, strict=True)
 
-    def _loader(self, rows: numpy.ndarray, batches: list[list[int]]) -> DataLoader:
+    def _loader(self, rows: numpy.ndarray, batches: list[list[int]]) -> DataLoader[Any]:
         subset = Subset(self._dataset, rows.tolist())
         return DataLoader(subset, batch_sampler=batches, num_workers=0, collate_fn=self._collate)
 
-    def _check_loader(self, loader: DataLoader) -> None:
-        if len(loader.dataset) != len(self.split.train):
+    def _check_loader(self, loader: DataLoader[Any]) -> None:
+        if check_dataset(loader.dataset) != len(self.split.train):
             raise DataError("preprocessing changed the number of training samples")
 
     def _move(self, value: Any) -> Any:
@@ -301,7 +301,7 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
-def _rebuild(loader: DataLoader, batches: list[list[int]]) -> DataLoader:
+def _rebuild(loader: DataLoader[Any], batches: list[list[int]]) -> DataLoader[Any]:
     """A loader over the same samples in the node's order, whatever the plan made of the loader."""
     return DataLoader(
         loader.dataset, batch_sampler=batches, num_workers=0, collate_fn=loader.collate_fn
@@ -372,12 +372,12 @@ def warm_up() -> None:
     torch.set_num_threads(1)
     state = torch.get_rng_state()
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
-    rows = ArrayDataset(numpy.ones((2, 2)), numpy.ones((2, 1)))
+    rows: Any = ArrayDataset(numpy.ones((2, 2)), numpy.ones((2, 1)))
     for kind in (torch.optim.SGD, torch.optim.Adam):
         optimizer = kind(model.parameters(), lr=0.1)
         for data, target in DataLoader(rows, batch_sampler=[[0, 1]], collate_fn=as_given):
             optimizer.zero_grad()
-            torch.nn.functional.mse_loss(model(data), target).backward()
+            torch.autograd.backward(torch.nn.functional.mse_loss(model(data), target))
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
     torch.set_rng_state(state)

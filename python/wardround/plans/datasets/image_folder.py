@@ -83,7 +83,7 @@ def _decode(library: Any, path: str) -> numpy.ndarray:
             has_alpha = "A" in image.getbands() or "transparency" in image.info
             grey = image.mode in ("1", "L", "LA")
             image = image.convert(("L" if grey else "RGB") + "A" * has_alpha)
-            pixels = numpy.asarray(image, numpy.float32) / numpy.float32(255)
+            pixels: numpy.ndarray = numpy.asarray(image, numpy.float32) / numpy.float32(255)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError("an image cannot be read") from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -98,7 +98,8 @@ def _channels(pixels: numpy.ndarray, mode: str) -> numpy.ndarray:
     if mode == "L" and pixels.shape[2] == 3:
         # The weights of ITU-R BT.601, as Pillow's conversion to grey has them.
         weights = numpy.array([0.299, 0.587, 0.114], numpy.float32)
-        return (pixels @ weights)[:, :, None]
+        grey: numpy.ndarray = pixels @ weights
+        return grey[:, :, None]
     return pixels
 
 

@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import IO
+from typing import Protocol
 
 import numpy
 
@@ -21,6 +21,13 @@ TYPES = {
 
 VOXEL_LIMIT = 1 << 31
 """The most voxels of a volume."""
+
+
+class _Stream(Protocol):
+    """What a plain and a compressed file have in common."""
+
+    def read(self, size: int, /) -> bytes:
+        """Reads that many bytes, or what is left."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def read_nifti(path: str) -> numpy.ndarray:
         raise DataError("a volume cannot be read") from error
 
 
-def _read(file: IO[bytes]) -> numpy.ndarray:
+def _read(file: _Stream) -> numpy.ndarray:
     start = file.read(540)
     header = _header(start)
     count = math.prod(header.shape)

@@ -48,7 +48,8 @@ def _decode(content: bytes) -> numpy.ndarray:
     lines = _unfilter(numpy.frombuffer(data, numpy.uint8).reshape(height, -1), pixel)
     kind = numpy.dtype(">u2" if depth == 16 else "u1")
     values = lines.view(kind).reshape(height, width, CHANNELS[colour])
-    return values.astype(numpy.float32) / numpy.float32(2**depth - 1)
+    floats: numpy.ndarray = values.astype(numpy.float32) / numpy.float32(2**depth - 1)
+    return floats
 
 
 def _compressed(content: bytes) -> bytes:

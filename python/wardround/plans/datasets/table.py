@@ -173,7 +173,7 @@ def _labels(cells: list[str], labels: dict[str, int]) -> list[float]:
 
 
 def _complete(data: numpy.ndarray, target: numpy.ndarray, missing: str) -> numpy.ndarray:
-    complete = ~(numpy.isnan(data).any(axis=1) | numpy.isnan(target).any(axis=1))
+    complete: numpy.ndarray = ~(numpy.isnan(data).any(axis=1) | numpy.isnan(target).any(axis=1))
     if missing == "keep" or complete.all():
         return numpy.ones(len(data), bool)
     if missing == "error":

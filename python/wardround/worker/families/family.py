@@ -56,7 +56,7 @@ class Family(ABC):
 
     def known(self) -> set[str]:
         """The estimator's parameters."""
-        return set(inspect.signature(self.estimator_class.__init__).parameters) - {"self"}
+        return set(inspect.signature(self.estimator_class).parameters)
 
     def select(self, model_args: dict[str, Any]) -> dict[str, Any]:
         """The estimator's parameters among the plan's arguments."""
