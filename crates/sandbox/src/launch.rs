@@ -31,8 +31,6 @@ pub fn launch(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn attend() -> io::Result<()> {
-    let signal = Some(rustix::process::Signal::KILL);
-    rustix::process::set_parent_process_death_signal(signal)?;
     // A process that leads a group already has a session of its own.
     let _leads_already = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -49,6 +47,10 @@ fn attend() -> io::Result<()> {
         return Ok(());
     }
     if facts.namespaces {
+        // Namespaces end with their first process, and leave nothing. Without them the warden has to
+        // wipe, so it must live on when its caller dies; it notices because its channel closes.
+        let signal = Some(rustix::process::Signal::KILL);
+        rustix::process::set_parent_process_death_signal(signal)?;
         place::enter_namespaces()?;
         if let Forked::Parent(warden) = system::fork()? {
             drop((channel, stdout, stderr));

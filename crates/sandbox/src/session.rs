@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags};
+
 use crate::channel::Channel;
 use crate::message::{Prepare, Reason, Report, Request};
 use crate::outcome::Outcome;
-use crate::{Error, Facts, Launcher, Level};
+use crate::{Error, Facts, Launcher, Level, system};
 
 /// A launcher that runs, and what it has said.
 ///
@@ -207,7 +209,13 @@ impl Follower {
     }
 }
 
+/// Lets the launcher wipe and leave, which it does once nobody speaks to it; then makes sure.
 fn end(child: &mut Child) {
+    let known = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let opened = known.map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+    if let Some(Ok(process)) = opened {
+        let _late = system::readable(&[process.as_fd()], Some(LEAVING));
+    }
     let _ended_already = child.kill();
     let _reaped_already = child.wait();
 }
@@ -229,3 +237,5 @@ fn lock(routes: &Mutex<Routes>) -> MutexGuard<'_, Routes> {
 
 /// How long the launcher may take to try its layers.
 const SOON: Duration = Duration::from_secs(30);
+/// How long the launcher may take to leave.
+const LEAVING: Duration = Duration::from_secs(10);

@@ -51,7 +51,8 @@ impl Place {
             let _stays = Mount { source, kind: "proc", flags, options: "" }.at(Path::new("/proc"));
             return Ok(Self { base, mounted: true });
         }
-        let base = folder.join(format!("wardround-sandbox-{}", std::process::id()));
+        sweep(folder);
+        let base = folder.join(format!("{PREFIX}{}", std::process::id()));
         std::fs::DirBuilder::new().mode(0o711).create(&base)?;
         // The mask may have taken what others need to pass.
         std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o711))?;
@@ -147,6 +148,21 @@ impl Drop for Scratch {
     }
 }
 
+/// Removes what wardens left that were ended before they could wipe, for instance with the power.
+fn sweep(folder: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let warden = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        let (Some(warden), Ok(found)) = (warden, entry.metadata()) else { continue };
+        let lives = Path::new("/proc").join(warden.to_string()).exists();
+        if !lives && found.is_dir() && std::os::unix::fs::MetadataExt::uid(&found) == own {
+            // What cannot be removed now is tried again by the next.
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Bytes and files below a folder; stops counting at `most` files.
 fn usage(folder: &Path, most: u64) -> (u64, u64) {
     let (mut bytes, mut files) = (0_u64, 1_u64);
@@ -167,3 +183,6 @@ fn usage(folder: &Path, most: u64) -> (u64, u64) {
     }
     (bytes, files)
 }
+
+/// How folders are named that hold scratch folders, before the number of the warden's process.
+const PREFIX: &str = "wardround-sandbox-";

@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
+
 use crate::landlock::Access;
 use crate::system::{self, Mount};
 
@@ -21,6 +23,18 @@ pub(crate) struct View {
 impl View {
     /// Makes the view and moves this process into it; the process needs its own mount namespace's privileges.
     pub(crate) fn enter(&self) -> io::Result<()> {
+        // A user of its own must be able to pass the folders that lead to what is granted.
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o022));
+        self.build()?;
+        rustix::process::umask(mask);
+        std::env::set_current_dir(&self.root)?;
+        system::pivot_root_here()?;
+        // The old root lies over the new one now; taking it away leaves only the view.
+        system::unmount(Path::new("."))?;
+        std::env::set_current_dir("/")
+    }
+
+    fn build(&self) -> io::Result<()> {
         system::unshare(libc::CLONE_NEWNS)?;
         let none = Path::new("none");
         let flags = libc::MS_REC | libc::MS_PRIVATE;
@@ -33,12 +47,7 @@ impl View {
         }
         self.show(&self.scratch, Access::Scratch)?;
         self.copy_links()?;
-        self.change(&self.root, libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV)?;
-        std::env::set_current_dir(&self.root)?;
-        system::pivot_root_here()?;
-        // The old root lies over the new one now; taking it away leaves only the view.
-        system::unmount(Path::new("."))?;
-        std::env::set_current_dir("/")
+        self.change(&self.root, libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV)
     }
 
     fn show(&self, path: &Path, access: Access) -> io::Result<()> {

@@ -1,0 +1,190 @@
+//! Attacks by jobs of a fork server.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sandbox::{End, Error, ForkServer, Job, JobOptions, Level, Limit, Outcome, ServerOptions};
+
+use crate::settings::{PYTHON, Planted, Setting, all, serving, tight};
+
+fn server(setting: &Setting) -> ForkServer {
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
+    let mut options = ServerOptions::new(PYTHON, package);
+    options.job = "attacks:serve".to_owned();
+    options.path = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile"))];
+    let server = ForkServer::start(&setting.launcher, &options);
+    let server = server.unwrap_or_else(|error| panic!("{}: {error}", setting.name));
+    assert_eq!(server.level(), setting.level, "{}", setting.name);
+    server
+}
+
+fn options(planted: &Planted) -> JobOptions {
+    JobOptions { read: vec![planted.dataset()], limits: tight(), threads: 1 }
+}
+
+fn say(job: &Job, words: &[&str]) {
+    job.socket().write_all(format!("{}\n", words.join("\t")).as_bytes()).expect("it listens");
+}
+
+fn ended(job: Job) -> End {
+    job.wait(Duration::from_secs(30)).expect("the warden is there")
+}
+
+/// An honest job, which must work at once.
+fn honest(server: &mut ForkServer, planted: &Planted) -> PathBuf {
+    let job = server.fork(options(planted)).expect("the server forks");
+    say(&job, &["honest"]);
+    let mut answer = String::new();
+    job.socket().read_to_string(&mut answer).expect("it answers and ends");
+    let scratch = job.scratch().to_owned();
+    let end = ended(job);
+    let printed = end.output.stderr.text();
+    assert_eq!((answer.as_str(), end.outcome), ("done\n", Outcome::Ok), "{printed}");
+    scratch
+}
+
+#[test]
+fn what_a_job_was_not_granted_is_refused() {
+    for setting in serving() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let earlier = honest(&mut server, &planted);
+        let job = server.fork(options(&planted)).expect("the server forks");
+        let (secret, dataset) = (planted.secret(), planted.dataset());
+        let native = if setting.mounts { "refused" } else { "confined" };
+        let paths = [&secret, &dataset, &earlier].map(|path| path.to_string_lossy());
+        say(&job, &["refused", &paths[0], &paths[1], &paths[2], "1", native]);
+        let end = ended(job);
+        let printed = end.output.stderr.text();
+        assert_eq!(end.outcome, Outcome::Ok, "{}: {printed}", setting.name);
+        honest(&mut server, &planted);
+    }
+}
+
+#[test]
+fn a_job_that_oversteps_is_named_and_the_next_works() {
+    let calls = ["ptrace", "mount", "setns", "setuid", "io_uring_setup"];
+    let limits = [
+        ("memory", Limit::Memory),
+        ("memory in threads", Limit::Memory),
+        ("disk", Limit::Disk),
+        ("many small files", Limit::Disk),
+        ("threads", Limit::Processes),
+        ("output", Limit::Output),
+    ];
+    for setting in serving() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let calls = calls.map(|call| (["fatal", call], setting.verdict_on(call)));
+        let limits = limits.map(|(name, limit)| (["limit", name], Outcome::Limit(limit)));
+        for (words, expected) in calls.into_iter().chain(limits) {
+            let job = server.fork(options(&planted)).expect("the server forks");
+            say(&job, &words);
+            assert_eq!(ended(job).outcome, expected, "{} {words:?}", setting.name);
+            honest(&mut server, &planted);
+        }
+    }
+}
+
+#[test]
+fn a_job_s_time_is_limited_and_it_is_ended_on_request() {
+    for setting in serving() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let mut short = options(&planted);
+        short.limits.wall = Duration::from_millis(500);
+        let job = server.fork(short).expect("the server forks");
+        say(&job, &["limit", "outlive"]);
+        assert_eq!(ended(job).outcome, Outcome::Limit(Limit::Wall), "{}", setting.name);
+        let mut busy = options(&planted);
+        busy.limits.processor = Some(Duration::from_secs(1));
+        let job = server.fork(busy).expect("the server forks");
+        say(&job, &["limit", "spin"]);
+        assert_eq!(ended(job).outcome, Outcome::Limit(Limit::Cpu), "{}", setting.name);
+        let job = server.fork(options(&planted)).expect("the server forks");
+        say(&job, &["limit", "outlive"]);
+        let begun = Instant::now();
+        job.kill();
+        assert_eq!(ended(job).outcome, Outcome::Failed);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{}", setting.name);
+        let job = server.fork(options(&planted)).expect("the server forks");
+        job.end(Outcome::Ok);
+        assert_eq!(ended(job).outcome, Outcome::Ok);
+        honest(&mut server, &planted);
+    }
+}
+
+#[test]
+fn jobs_work_side_by_side_and_do_not_see_each_other() {
+    for setting in serving() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let one = server.fork(options(&planted)).expect("the server forks");
+        let other = server.fork(options(&planted)).expect("the server forks");
+        assert_ne!(one.scratch(), other.scratch());
+        let paths = [&planted.secret(), &planted.dataset(), &one.scratch().to_owned()]
+            .map(|path: &PathBuf| path.to_string_lossy().into_owned());
+        let native = if setting.mounts { "refused" } else { "confined" };
+        say(&other, &["refused", &paths[0], &paths[1], &paths[2], "1", native]);
+        let end = ended(other);
+        assert_eq!(end.outcome, Outcome::Ok, "{}", end.output.stderr.text());
+        say(&one, &["honest"]);
+        assert_eq!(ended(one).outcome, Outcome::Ok);
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_warm_says_why() {
+    for setting in serving().into_iter().take(1) {
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
+        let mut options = ServerOptions::new(PYTHON, package);
+        options.warm_up = vec!["a_module_that_is_not_there".to_owned()];
+        let error = ForkServer::start(&setting.launcher, &options).expect_err("it is not there");
+        assert!(error.to_string().contains("a_module_that_is_not_there"), "{error}");
+        let options = ServerOptions::new("/bin/true", package);
+        let error = ForkServer::start(&setting.launcher, &options).expect_err("it is not Python");
+        assert!(error.to_string().contains("/bin/true"), "{error}");
+    }
+}
+
+#[test]
+fn a_server_is_not_started_without_landlock() {
+    for setting in all().into_iter().filter(|setting| setting.level == Level::C) {
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
+        let mut options = ServerOptions::new(PYTHON, package);
+        let error = ForkServer::start(&setting.launcher, &options).expect_err("level B is needed");
+        assert!(matches!(error, Error::Level { reached: Level::C, .. }), "{error}");
+        options.minimum = Level::C;
+        let error = ForkServer::start(&setting.launcher, &options).expect_err("it needs Landlock");
+        assert!(error.to_string().contains("Landlock"), "{error}");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_there_is_refused_and_the_server_goes_on() {
+    for setting in serving().into_iter().take(1) {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let mut missing = options(&planted);
+        missing.read.push(PathBuf::from("/nowhere/dataset"));
+        let error = server.fork(missing).expect_err("it is not there");
+        assert!(error.to_string().contains("/nowhere/dataset"), "{error}");
+        honest(&mut server, &planted);
+    }
+}
+
+#[test]
+fn nothing_is_left_when_the_server_is_dropped() {
+    for setting in serving() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        let job = server.fork(options(&planted)).expect("the server forks");
+        let scratch = job.scratch().to_owned();
+        say(&job, &["limit", "outlive"]);
+        drop(job);
+        drop(server);
+        assert!(!scratch.exists(), "{}: {}", setting.name, scratch.display());
+        assert!(!Path::new("/dev/shm/job-1").exists());
+    }
+}
