@@ -1,11 +1,12 @@
 //! An experiment as a researcher defines it: its file, its plan, and what they become.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use protocol::RuntimeKind;
 use protocol::artifact::ArtifactReference;
 use training_plan::experiment::Experiment;
-use training_plan::plan::Site;
+use training_plan::plan::{ResolveError, Site};
 use training_plan::{Bundle, Plan};
 
 use crate::Error;
@@ -26,10 +27,14 @@ pub struct Definition {
     experiment: Experiment,
     text: String,
     bundle: Bundle,
-    plan: Plan,
+    /// The plan as data; a Python plan is read by nobody but its worker.
+    plan: Option<Plan>,
 }
 
 /// A definition that fits the schemas of its sites.
+///
+/// A Python plan says nothing of its columns, so it is not known here whether it fits: a plan's rehearsal, and its
+/// first round, say so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     definition: Definition,
@@ -52,16 +57,16 @@ impl Definition {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let plan_path = folder.join(&experiment.plan);
         let plan_folder = plan_path.parent().unwrap_or(folder).to_owned();
-        let bundle = Bundle::native(&read_text(&plan_path)?, |name| {
-            std::fs::read_to_string(plan_folder.join(name))
-        })?;
-        match bundle.runtime() {
-            RuntimeKind::Native => {}
-            RuntimeKind::Python => {
-                return Err(Error::Runtime { runtime: RuntimeKind::Python.as_str() });
-            }
-        }
-        let plan = Plan::parse(&bundle)?;
+        let plan_text = read_text(&plan_path)?;
+        let bundle = if plan_path.extension().is_some_and(|extension| extension == "py") {
+            Bundle::python(&plan_text)?
+        } else {
+            Bundle::native(&plan_text, |name| std::fs::read_to_string(plan_folder.join(name)))?
+        };
+        let plan = match bundle.runtime() {
+            RuntimeKind::Native => Some(Plan::parse(&bundle)?),
+            RuntimeKind::Python => None,
+        };
         Ok(Self { experiment, text, bundle, plan })
     }
 
@@ -89,10 +94,10 @@ impl Definition {
         ArtifactReference::new(self.bundle.digest(), length(self.bundle.bytes()))
     }
 
-    /// The plan.
+    /// The plan, where it is data: a native one.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
     }
 
     /// Fits the definition to the selected datasets. A seed is drawn where the file has none.
@@ -101,7 +106,10 @@ impl Definition {
     ///
     /// The datasets differ, or lack what the plan needs; the error says where.
     pub fn resolve(self, sites: &[Site]) -> Result<Resolved, Error> {
-        let columns = self.plan.resolve(sites)?;
+        let columns = match &self.plan {
+            Some(plan) => plan.resolve(sites)?,
+            None => common_columns(sites)?,
+        };
         let seed = self.experiment.seed.unwrap_or_else(crate::chance::seed);
         Ok(Resolved { definition: self, columns, seed })
     }
@@ -119,6 +127,23 @@ impl Resolved {
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
+}
+
+/// The columns that a Python plan sees: without a name all that a site shows, where the sites show the same ones;
+/// else those that all of them show.
+fn common_columns(sites: &[Site]) -> Result<Vec<String>, Error> {
+    let shown = sites.iter().map(|site| -> BTreeSet<&str> {
+        site.dataset.columns.iter().map(|column| column.name.as_str()).collect()
+    });
+    let shown: Vec<BTreeSet<&str>> = shown.collect();
+    let Some((first, others)) = shown.split_first() else { return Err(ResolveError::NoSite.into()) };
+    if others.iter().all(|other| other == first) {
+        return Ok(Vec::new());
+    }
+    let is_common = |name: &&&str| others.iter().all(|other| other.contains(**name));
+    let common: Vec<String> =
+        first.iter().filter(is_common).map(|name| (*name).to_owned()).collect();
+    if common.is_empty() { Err(ResolveError::NoFeature.into()) } else { Ok(common) }
 }
 
 pub(crate) fn length(bytes: &[u8]) -> u64 {

@@ -20,12 +20,12 @@ pub enum Error {
     /// The plan's model cannot be initialised.
     #[error(transparent)]
     Initialise(#[from] runtime::native::InitialError),
-    /// Only native plans can be submitted by this version.
-    #[error("plan has runtime \"{runtime}\", which this version cannot submit")]
-    Runtime {
-        /// The plan's runtime.
-        runtime: &'static str,
-    },
+    /// A Python plan makes its first parameters itself, and nobody has had it do so.
+    #[error("a Python plan is submitted with its first parameters, and there are none")]
+    NoParameters,
+    /// The plan could not make its first parameters on this machine.
+    #[error(transparent)]
+    FirstParameters(#[from] runtime::Failure),
     /// A file of this machine cannot be read or written.
     #[error("file {path} cannot be used")]
     File {
@@ -79,7 +79,8 @@ impl Error {
             | Self::Bundle(_)
             | Self::Resolve(_)
             | Self::Initialise(_)
-            | Self::Runtime { .. }
+            | Self::NoParameters
+            | Self::FirstParameters(_)
             | Self::File { .. }
             | Self::Address(_)
             | Self::Dial(_)
@@ -101,7 +102,8 @@ impl Error {
             | Self::Bundle(_)
             | Self::Resolve(_)
             | Self::Initialise(_)
-            | Self::Runtime { .. }
+            | Self::NoParameters
+            | Self::FirstParameters(_)
             | Self::File { .. }
             | Self::Address(_)
             | Self::Refused { .. }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::wire::v1;
-use protocol::{ArtifactReference, Digester, ExperimentId, WIRE_VERSION};
+use protocol::{ArtifactReference, Digester, ExperimentId, RuntimeKind, WIRE_VERSION};
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
 use training_plan::experiment::{Experiment, Selection, Strategy};
@@ -69,7 +69,7 @@ impl Submission {
             nodes,
             plan: Some(self.plan.clone().into()),
             runtime: definition.bundle().runtime().as_str().to_owned(),
-            class: String::new(),
+            class: experiment.class.clone(),
             parameters: Some(self.parameters.clone().into()),
             columns: resolved.columns.clone(),
             rounds: experiment.rounds,
@@ -104,6 +104,9 @@ impl ParametersFile {
 fn make_parameters(resolved: &Resolved) -> Result<NamedTempFile, Error> {
     let file = temporary(&[])?;
     let bundle = resolved.definition().bundle();
+    if bundle.runtime() == RuntimeKind::Python {
+        return Err(Error::NoParameters);
+    }
     runtime::initial_parameters(bundle, &resolved.columns, resolved.seed, file.path())?;
     Ok(file)
 }

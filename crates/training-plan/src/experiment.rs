@@ -8,6 +8,7 @@
 //! | `experiment.tags` | datasets that have all of them; exclusive with `nodes` | – |
 //! | `experiment.nodes` | names of nodes; exclusive with `tags` | – |
 //! | `experiment.plan` | the plan's file, relative to this one | – |
+//! | `experiment.class` | the plan's class, for a Python plan with several | the only one |
 //! | `experiment.rounds` | 1 to 100,000 | – |
 //! | `experiment.seed` | 0 to 2^64 − 1 | drawn at submission |
 //! | `experiment.min_nodes` | at least 1 | 2 with `tags`, all of them with `nodes` |
@@ -64,6 +65,8 @@ pub struct Experiment {
     pub selection: Selection,
     /// The plan's file as it is written, relative to the experiment's own file.
     pub plan: String,
+    /// The plan's class inside a Python plan; empty for the only one.
+    pub class: String,
     /// How many rounds are trained.
     pub rounds: u32,
     /// The seed, or none to have one drawn at submission.
@@ -181,6 +184,7 @@ impl Experiment {
             minimum_nodes: read_minimum(section, &selection)?,
             selection,
             plan: section.required_name("plan", 4_096)?.to_owned(),
+            class: read_class(section)?,
             rounds: count(section, "rounds", 1, MOST_ROUNDS)?
                 .ok_or_else(|| section.missing("rounds"))?,
             seed: section.integer("seed", 0, u64::MAX)?,
@@ -222,6 +226,22 @@ fn read_selection(section: Section<'_>) -> Result<Selection, Error> {
         (Some(_), Some(_)) => Err(section.rule("nodes", "must be absent where \"tags\" is given")),
         (None, None) => Err(section.missing("tags").with_hint("or give \"nodes\"")),
     }
+}
+
+/// A class is a name in a Python plan, and nothing in others.
+fn read_class(section: Section<'_>) -> Result<String, Error> {
+    let Some(class) = section.text("class")? else { return Ok(String::new()) };
+    let is_name = !class.is_empty()
+        && class.len() <= 128
+        && !class.starts_with(|c: char| c.is_ascii_digit())
+        && class.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(section.rule("class", "must be the name of a class"));
+    }
+    if !section.required_name("plan", 4_096)?.ends_with(".py") {
+        return Err(section.rule("class", "must be absent where the plan is no Python file"));
+    }
+    Ok(class.to_owned())
 }
 
 fn read_minimum(section: Section<'_>, selection: &Selection) -> Result<u32, Error> {
@@ -284,6 +304,7 @@ const KEYS: &[&str] = &[
     "tags",
     "nodes",
     "plan",
+    "class",
     "rounds",
     "seed",
     "min_nodes",

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod coordinator;
 mod dataset;
 pub(crate) mod experiment;
+mod local_python;
 mod node;
 pub(crate) mod plan;
 mod sandbox;
@@ -54,7 +55,7 @@ enum Command {
     #[command(subcommand)]
     Plan(plan::Command),
     /// Confine a program as plans are confined.
-    #[command(subcommand, hide = true)]
+    #[command(subcommand)]
     Sandbox(sandbox::Command),
     /// Print the completions for a shell.
     #[command(
@@ -83,7 +84,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<ExitCode, F
         Command::Experiment(command) => experiment::run(command, *printer),
         Command::Dataset(command) => dataset::run(command, *printer),
         Command::Plan(command) => plan::run(command, *printer),
-        Command::Sandbox(command) => return Ok(sandbox::run(command)),
+        Command::Sandbox(command) => return sandbox::run(command, *printer),
         Command::Completions(arguments) => {
             completions::run(&arguments);
             Ok(())

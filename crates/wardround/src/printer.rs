@@ -20,6 +20,17 @@ impl Printer {
         Self { json }
     }
 
+    /// Whether programs read what is printed.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Passes on what another program printed, as it is.
+    pub(crate) fn copy(self, output: &str, errors: &str) {
+        let _ = std::io::stdout().lock().write_all(output.as_bytes());
+        let _ = std::io::stderr().lock().write_all(errors.as_bytes());
+    }
+
     /// Whether a person watches standard error.
     pub(crate) fn is_watched(self) -> bool {
         !self.json && std::io::stderr().is_terminal()

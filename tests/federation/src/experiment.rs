@@ -25,6 +25,19 @@ pub struct ExperimentFile {
     pub training: &'static str,
     /// Replaces a text of the plan, for another plan with another digest.
     pub plan_change: Option<(&'static str, &'static str)>,
+    /// A Python plan in place of the native one.
+    pub python: Option<PythonPlan>,
+}
+
+/// A Python plan, and who makes its first parameters.
+#[derive(Debug, Clone)]
+pub struct PythonPlan {
+    /// The plan's text.
+    pub text: String,
+    /// The lines of `[model_args]`.
+    pub model_args: &'static str,
+    /// The interpreter on the researcher's machine.
+    pub interpreter: PathBuf,
 }
 
 /// A submitted experiment, followed by `experiment watch`.
@@ -47,6 +60,7 @@ impl Default for ExperimentFile {
             experiment: "",
             training: VALIDATED_TWICE,
             plan_change: None,
+            python: None,
         }
     }
 }
@@ -59,7 +73,11 @@ impl ExperimentFile {
     /// Panics where a file cannot be written or the coordinator refuses.
     pub fn submit(&self, folder: &Path, coordinator: &Coordinator) -> Experiment {
         let file = self.write(folder);
-        let submitted = coordinator.document(&["experiment", "submit", &file.to_string_lossy()]);
+        let file = file.to_string_lossy();
+        let mut command = vec!["experiment", "submit", &file];
+        let interpreter = self.python.as_ref().map(|python| python.interpreter.to_string_lossy());
+        command.extend(interpreter.iter().flat_map(|path| ["--python", path]));
+        let submitted = coordinator.document(&command);
         let id = submitted["experiment_id"].as_str().expect("is a text");
         let plan = submitted["plan"].as_str().expect("is a text");
         Experiment::follow(coordinator, id, plan)
@@ -80,6 +98,9 @@ impl ExperimentFile {
             }
         };
         let file = folder.join("experiment.toml");
+        if let Some(python) = &self.python {
+            std::fs::write(folder.join("plan.py"), &python.text).expect("the file can be written");
+        }
         for (path, text) in [
             (folder.join("logistic.toml"), plan.as_str()),
             (folder.join("scale.toml"), SCALE),
@@ -92,15 +113,19 @@ impl ExperimentFile {
 
     fn text(&self) -> String {
         let Self { seed, rounds, min_nodes, round_deadline, experiment, training, .. } = self;
+        let (plan, model_args) = match &self.python {
+            Some(python) => ("plan.py", python.model_args),
+            None => ("logistic.toml", ""),
+        };
         let mut text = String::from("[experiment]\nname = \"kept promises\"\n");
         if let Some(seed) = seed {
             let _ = writeln!(text, "seed = {seed}");
         }
         let _ = write!(
             text,
-            "tags = [\"breast-cancer\"]\nplan = \"logistic.toml\"\nrounds = {rounds}\n\
+            "tags = [\"breast-cancer\"]\nplan = \"{plan}\"\nrounds = {rounds}\n\
              min_nodes = {min_nodes}\nround_deadline = \"{round_deadline}\"\n{experiment}\n\
-             [strategy]\nkind = \"fed_avg\"\n[training_args]\n{training}"
+             [strategy]\nkind = \"fed_avg\"\n[model_args]\n{model_args}\n[training_args]\n{training}"
         );
         text
     }

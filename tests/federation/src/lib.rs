@@ -17,7 +17,7 @@ mod program;
 mod small_disk;
 
 pub use coordinator::Coordinator;
-pub use experiment::{Experiment, ExperimentFile};
+pub use experiment::{Experiment, ExperimentFile, PythonPlan};
 pub use federation::{Federation, share};
 pub use hospital::Hospital;
 pub use process::Daemon;

@@ -2,6 +2,7 @@
 
 mod check;
 mod digest;
+mod rehearse;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use crate::printer::Printer;
 /// What can be done with a training plan on this machine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Judge a plan as a node would, without data or with a table of your own.
+    /// Judge a plan as a node would: a native one by its text, a Python one by a round on made-up rows.
     Check(check::Arguments),
     /// Print the digest by which nodes approve the plan.
     Digest {

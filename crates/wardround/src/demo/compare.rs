@@ -46,7 +46,8 @@ pub(super) fn compare(
     let trainer = Trainer { definition: &definition, columns, seed, work: &work };
     let hold_out = folder.join("hold-out.csv");
     let hold_out = Table { registration: register(&hold_out)?, path: hold_out };
-    let metrics = definition.plan().metrics().names().to_vec();
+    let plan = definition.plan().expect("the demonstration's plan is native");
+    let metrics = plan.metrics().names().to_vec();
     let mut models = vec![Measured {
         name: "federated".to_owned(),
         trained_on: format!("{} hospitals, no row left them", shares.len()),

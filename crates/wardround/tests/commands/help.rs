@@ -16,6 +16,7 @@ fn the_program_and_each_group_explain_themselves() {
         &["experiment"],
         &["dataset"],
         &["plan"],
+        &["sandbox"],
     ] {
         place.snapshot(&format!("help-{}", group.join("-")), &[group, &["--help"][..]].concat());
     }
@@ -92,5 +93,7 @@ const COMMANDS: &[&str] = &[
     "dataset search",
     "plan check",
     "plan digest",
+    "sandbox run",
+    "sandbox check",
     "completions",
 ];

@@ -161,7 +161,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("sha256:[0-9a-f]{64}", "sha256:[DIGEST]"),
     (r"127\.0\.0\.1:[2-9][0-9]{4}\b|127\.0\.0\.1:1[0-9]{4}\b", "127.0.0.1:[PORT]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIME]"),
-    (r#""(at|[a-z_]+_at|deadline)": ?\d{13}"#, r#""$1": [TIME]"#),
+    (r#""(at|[a-z_]+_at|deadline|modified)": ?\d{13}"#, r#""$1": [TIME]"#),
     (r" +\d+\.\d{3} ms", " [DURATION]"),
     (r"process \d+", "process [PID]"),
     (r"-?\b\d+\.\d{3,}(e-?\d+)?\b", "[NUMBER]"),

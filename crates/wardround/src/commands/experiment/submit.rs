@@ -1,13 +1,15 @@
 //! `wardround experiment submit FILE`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use researcher::Definition;
+use protocol::RuntimeKind;
+use researcher::{Definition, Resolved};
 use serde_json::json;
 use training_plan::experiment::Selection;
 use training_plan::plan::ResolveError;
 
 use crate::commands::connection::{Connection, failure};
+use crate::commands::local_python::Interpreter;
 use crate::failure::{Failure, Status};
 use crate::printer::Printer;
 
@@ -27,6 +29,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
+    interpreter: Interpreter,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -42,10 +46,13 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
     if let Some(seed) = arguments.seed {
         resolved = resolved.with_seed(seed);
     }
-    let id = client
-        .submit(&resolved, arguments.parameters.as_deref())
-        .await
-        .map_err(|error| failure(&error))?;
+    let scratch = tempfile::tempdir().map_err(|error| Failure::failed(error.to_string()))?;
+    let parameters = match arguments.parameters {
+        None => first_parameters(&resolved, &arguments.interpreter, scratch.path())?,
+        given => given,
+    };
+    let id =
+        client.submit(&resolved, parameters.as_deref()).await.map_err(|error| failure(&error))?;
     let document = json!({
         "experiment_id": id,
         "plan": plan.digest,
@@ -64,6 +71,27 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
         )
     });
     Ok(())
+}
+
+/// What a Python plan starts from, made here; a native plan's are made when it is submitted.
+fn first_parameters(
+    resolved: &Resolved,
+    interpreter: &Interpreter,
+    scratch: &Path,
+) -> Result<Option<PathBuf>, Failure> {
+    match resolved.definition().bundle().runtime() {
+        RuntimeKind::Native => return Ok(None),
+        RuntimeKind::Python => {}
+    }
+    let runtime = interpreter.runtime(scratch)?;
+    let path = scratch.join("first.safetensors");
+    researcher::first_parameters(resolved, &runtime, &scratch.join("round"), &path).map_err(
+        |error| match error {
+            researcher::Error::FirstParameters(error) => Failure::coded(error.code, error.local),
+            error => failure(&error),
+        },
+    )?;
+    Ok(Some(path))
 }
 
 /// A file that is named and not there is a wrong usage, as for every command.

@@ -8,6 +8,7 @@ use serde_json::json;
 use training_plan::Plan;
 use training_plan::plan::{ColumnMagnitude, Missing};
 
+use super::rehearse;
 use crate::failure::{Failure, chain};
 use crate::printer::Printer;
 
@@ -15,14 +16,19 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The plan's file; the files that it names are looked for beside it.
-    #[arg(value_name = "PLAN.toml")]
+    #[arg(value_name = "PLAN")]
     plan: PathBuf,
     /// A table of your own with the columns that the hospitals have.
     #[arg(long, value_name = "TABLE")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    rehearsal: rehearse::Rehearsing,
 }
 
 pub(super) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure> {
+    if super::is_python(&arguments.plan) {
+        return rehearse::run(&arguments.plan, &arguments.rehearsal, printer);
+    }
     let bundle = super::read_bundle(&arguments.plan)?;
     let plan = runtime::check_plan(&bundle).map_err(|error| {
         let failure = super::named(Failure::from_error(&error), &arguments.plan);

@@ -76,7 +76,7 @@ fn subjects(folder: &MedicalFolder) -> String {
 /// What is counted and not used; nothing where there is none.
 fn left_out(reasons: &[(u64, &str)]) -> String {
     let lines = reasons.iter().filter(|(count, _)| *count > 0);
-    lines.map(|(count, reason)| format!("  left out {count} {reason}\n")).collect()
+    lines.map(|(count, reason)| format!("  left out {count}: {reason}\n")).collect()
 }
 
 /// One text alone, or each with its count.
