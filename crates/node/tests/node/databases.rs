@@ -48,6 +48,11 @@ async fn a_database_of_the_first_schema_is_taken_over_and_its_rounds_go_on() {
     let mut node = home.start();
     let greeting = coordinator.greeting().await;
     assert_eq!(greeting.datasets[0].dataset_id, DATASET);
+    // There were tables only, which did not say what they are.
+    assert_eq!(
+        (greeting.datasets[0].kind.as_str(), greeting.datasets[0].parts.len()),
+        ("tabular", 0)
+    );
     let mut open = greeting.open_rounds.clone();
     open.sort();
     let mut expected: Vec<&str> = ROUNDS[..4].iter().map(|(id, ..)| *id).collect();

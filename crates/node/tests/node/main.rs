@@ -6,6 +6,7 @@ mod administration;
 mod approvals;
 mod coordinator;
 mod databases;
+mod datasets;
 mod failures;
 mod machine;
 mod restarts;
