@@ -45,7 +45,7 @@ class ConfinedTest(WorkerTest):
         for kind, settings, source in test_guides.examples("python-plans.md"):
             with self.subTest(source[:300]), Node(threads=2, watched=True) as node:
                 node.instantiate(source)
-                model_args = {"n_features": 30, "n_classes": 2} if "Fed" in source else {}
+                model_args = test_guides.model_arguments(settings)
                 node.initialise(model_args, optimizer_args={"lr": float(settings["lr"])})
                 count = case.open(node, kind)
                 node.split(list(range(count - 4)), list(range(count - 4, count)))

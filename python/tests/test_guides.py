@@ -27,6 +27,15 @@ def examples(guide: str) -> list[tuple[str, dict[str, str], str]]:
     return found
 
 
+def model_arguments(settings: dict[str, str]) -> dict[str, int | str]:
+    """An example's model arguments among its settings."""
+    return {
+        key: int(value) if value.isdigit() else value
+        for key, value in settings.items()
+        if key not in ("epochs", "lr", "accuracy")
+    }
+
+
 @needs("sklearn", "torch")
 class GuidesTest(WorkerTest):
     def open(self, node: Node, kind: str) -> int:
@@ -54,11 +63,7 @@ class GuidesTest(WorkerTest):
         for kind, settings, source in all_examples:
             with self.subTest(source[:400]), Node() as node:
                 node.instantiate(source)
-                model_args = {
-                    key: int(value) if value.isdigit() else value
-                    for key, value in settings.items()
-                    if key not in ("epochs", "lr")
-                }
+                model_args = model_arguments(settings)
                 node.initialise(
                     model_args, epochs=int(settings["epochs"]),
                     optimizer_args={"lr": float(settings["lr"])},
@@ -72,7 +77,10 @@ class GuidesTest(WorkerTest):
                 self.assertGreater(node.train()["steps"], 0)
                 values = node.validate("local")
                 if not values:
-                    self.assertEqual(len(node.predictions()[0]), count - cut)
+                    truth, prediction = node.predictions()
+                    self.assertEqual(len(truth), count - cut)
+                    accuracy = float(((prediction > 0.5) == truth).mean())
+                    self.assertGreaterEqual(accuracy, float(settings.get("accuracy", 0)))
                 update = node.export()
                 moved = [numpy.abs(update[name] - initial[name]).max() for name in update]
                 self.assertGreater(max(moved), 0)
