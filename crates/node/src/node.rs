@@ -20,6 +20,7 @@ use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pythons::Pythons;
 use crate::registry;
+use crate::self_test;
 use crate::site::Site;
 use crate::slots::Slots;
 
@@ -117,6 +118,8 @@ impl Node {
         dispatcher.restore().await?;
         let office = Office::of_daemon(Arc::clone(&site), commands.clone(), started_at);
         let socket = socket::Listener::open(&site.folder, office).map_err(Error::Socket)?;
+        // Rounds need not wait for it: each puts the same layers on, or does not start.
+        tokio::spawn(self_test::run(Arc::clone(&site)));
         let link = Link::new(Arc::clone(&site), commands, token.clone());
         let serving =
             async { tokio::join!(dispatcher.run(inbox), link.run(), socket.serve(token.clone())) };
@@ -159,6 +162,7 @@ pub(crate) fn open_site(
     Ok(Arc::new(Site {
         slots: Slots::new(config.rounds_at_once),
         pythons: Pythons::default(),
+        self_test: Default::default(),
         folder: folder.clone(),
         config,
         clock,

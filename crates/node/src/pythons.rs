@@ -11,6 +11,8 @@ use sandbox::{Launcher, Limits};
 
 use crate::config::Config;
 use crate::folder::Folder;
+use crate::self_test::SandboxStatus;
+use crate::site::Site;
 
 /// The runtimes that were needed so far.
 #[derive(Default)]
@@ -20,17 +22,24 @@ pub(crate) struct Pythons {
 
 impl Pythons {
     /// The runtime of an interpreter; its first plan warms it up.
+    ///
+    /// None where the self-test has found that the sandbox is too weak for it.
     pub(crate) fn runtime(
         &self,
         environment: &Environment,
-        folder: &Folder,
-        config: &Config,
+        site: &Site,
     ) -> Result<PythonRuntime, Failure> {
+        let minimum = site.config.python.minimum_sandbox_level;
+        let tested = site.self_test.found();
+        if let Some(SandboxStatus { level, missing, .. }) = tested.filter(|it| it.level < minimum) {
+            let text = format!("the self-test found level {level}: {}", missing.join("; "));
+            return Err(Failure::new(Code::SandboxUnavailable, text));
+        }
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = runtimes.get(&environment.digest) {
             return Ok(known.clone());
         }
-        let made = runtime(environment, folder, config)?;
+        let made = runtime(environment, &site.folder, &site.config)?;
         runtimes.insert(environment.digest, made.clone());
         Ok(made)
     }

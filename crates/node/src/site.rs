@@ -18,6 +18,7 @@ use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::pythons::Pythons;
 use crate::registry::{self, datasets, plans};
+use crate::self_test::SelfTest;
 use crate::slots::Slots;
 
 /// One node's configuration, storage and line.
@@ -29,6 +30,7 @@ pub(crate) struct Site {
     pub(crate) carrier: Carrier,
     pub(crate) slots: Slots,
     pub(crate) pythons: Pythons,
+    pub(crate) self_test: SelfTest,
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::registry::datasets::Dataset;
 use crate::registry::plans::KnownPlan;
 use crate::registry::rounds::RoundRow;
+use crate::self_test::SandboxStatus;
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Status {
     pub datasets: usize,
     /// Plans that wait for a decision.
     pub plans_pending: usize,
+    /// What the self-test of the sandbox found, where an interpreter is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxStatus>,
 }
 
 /// A dataset as its owner sees it.

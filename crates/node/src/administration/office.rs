@@ -126,6 +126,7 @@ impl Office {
             rounds_open,
             datasets,
             plans_pending,
+            sandbox: self.site.self_test.found(),
         })
     }
 

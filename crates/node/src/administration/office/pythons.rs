@@ -1,6 +1,7 @@
 //! The owner's commands about Python interpreters.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use runtime::python::Environment;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use crate::administration::request::{Acceptance, PythonRequest};
 use crate::carrier::blocking;
 use crate::registry::pythons::{self, Interpreter};
 use crate::registry::{self};
+use crate::self_test;
 
 impl Office {
     pub(super) async fn python(&self, request: PythonRequest) -> Result<Value, Error> {
@@ -34,6 +36,9 @@ impl Office {
         let interpreter = Interpreter { name, environment, added_at: self.site.clock.now() };
         let kept = interpreter.clone();
         self.write(move |transaction| pythons::add(transaction, &kept)).await?;
+        if self.daemon.is_some() {
+            tokio::spawn(self_test::run(Arc::clone(&self.site)));
+        }
         Ok(interpreter)
     }
 

@@ -123,7 +123,7 @@ impl Thread {
         let python = match &interpreter {
             Some(interpreter) => {
                 let environment = &interpreter.environment;
-                Some(site.pythons.runtime(environment, &site.folder, &site.config)?)
+                Some(site.pythons.runtime(environment, site)?)
             }
             None => None,
         };

@@ -1,5 +1,6 @@
 //! `wardround node status`.
 
+use node::SandboxStatus;
 use node::administration::Status;
 
 use crate::commands::Folder;
@@ -21,8 +22,9 @@ pub(super) fn people(status: &Status) -> String {
         (true, true) => "runs and is connected",
     };
     let paused = if status.is_paused { "\n  paused: new rounds are declined" } else { "" };
+    let sandbox = status.sandbox.as_ref().map_or_else(String::new, sandbox);
     format!(
-        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered",
+        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered{sandbox}",
         status.name,
         status.coordinator,
         status.datasets,
@@ -31,4 +33,16 @@ pub(super) fn people(status: &Status) -> String {
         status.rounds_queued,
         status.rounds_open,
     )
+}
+
+fn sandbox(found: &SandboxStatus) -> String {
+    let SandboxStatus { level, missing, not_held } = found;
+    let mut text = format!("\n  sandbox      level {level}");
+    for what in missing {
+        text.push_str(&format!("\n    is missing {what}"));
+    }
+    for what in not_held {
+        text.push_str(&format!("\n    NOT HELD   {what}"));
+    }
+    text
 }
