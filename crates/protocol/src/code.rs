@@ -48,8 +48,6 @@ macro_rules! codes {
 pub enum Since {
     /// It can happen today.
     Today,
-    /// Sandboxed runtimes bring its cause.
-    Sandbox,
     /// Grants, policies and the audit log bring its cause.
     Governance,
 }
@@ -82,26 +80,26 @@ codes! {
     ParametersUnavailable, "parameters.unavailable", Today, MayHelp, "The global parameters could not be fetched.";
     ParametersInvalid, "parameters.invalid", Today, CannotHelp, "The global parameters are not a well-formed safetensors file.";
     PlanNotLoadable, "plan.not_loadable", Today, CannotHelp, "The training plan could not be loaded.";
-    SandboxUnavailable, "sandbox.unavailable", Sandbox, CannotHelp, "The node cannot confine the training plan as its owner requires.";
+    SandboxUnavailable, "sandbox.unavailable", Today, CannotHelp, "The node cannot confine the training plan as its owner requires.";
     PlanInitFailed, "plan.init_failed", Today, CannotHelp, "The training plan could not build its model from these arguments.";
     ParametersMismatch, "parameters.mismatch", Today, CannotHelp, "The global parameters do not fit the training plan's model.";
     DataUnavailable, "data.unavailable", Today, MayHelp, "The dataset could not be opened.";
     DataInvalid, "data.invalid", Today, CannotHelp, "The dataset is not what the training plan or its registration says.";
     DataTooFewSamples, "data.too_few_samples", Today, CannotHelp, "The dataset has fewer samples than the node requires.";
     DataNoTrainingSamples, "data.no_training_samples", Today, CannotHelp, "No sample is left to train on.";
-    TrainingFailed, "training.failed", Sandbox, CannotHelp, "The training failed inside the training plan.";
+    TrainingFailed, "training.failed", Today, CannotHelp, "The training failed inside the training plan.";
     TrainingDiverged, "training.diverged", Today, CannotHelp, "The training diverged: the loss or a parameter is no longer finite.";
     PlanExportFailed, "plan.export_failed", Today, MayHelp, "The trained parameters could not be exported.";
     EgressDenied, "egress.denied", Today, CannotHelp, "The update is not what may leave the node.";
     EgressHeld, "egress.held", Governance, MayHelp, "The update waits for the release of the data's owner.";
     ResultsUploadFailed, "results.upload_failed", Today, MayHelp, "The coordinator refused the update.";
-    LimitsTime, "limits.time", Sandbox, CannotHelp, "The training plan used more time than it may.";
+    LimitsTime, "limits.time", Today, CannotHelp, "The training plan used more time than it may.";
     LimitsMemory, "limits.memory", Today, CannotHelp, "The training plan needs more memory than it may use.";
-    LimitsCpu, "limits.cpu", Sandbox, CannotHelp, "The training plan used more processor time than it may.";
-    LimitsProcesses, "limits.processes", Sandbox, CannotHelp, "The training plan started more processes than it may.";
-    LimitsDisk, "limits.disk", Sandbox, CannotHelp, "The training plan wrote more than it may.";
-    LimitsOutput, "limits.output", Sandbox, CannotHelp, "The training plan's output is larger than it may be.";
-    SandboxViolation, "sandbox.violation", Sandbox, CannotHelp, "The training plan tried something that no plan may do.";
+    LimitsCpu, "limits.cpu", Today, CannotHelp, "The training plan used more processor time than it may.";
+    LimitsProcesses, "limits.processes", Today, CannotHelp, "The training plan started more processes than it may.";
+    LimitsDisk, "limits.disk", Today, CannotHelp, "The training plan wrote more than it may.";
+    LimitsOutput, "limits.output", Today, CannotHelp, "The training plan's output is larger than it may be.";
+    SandboxViolation, "sandbox.violation", Today, CannotHelp, "The training plan tried something that no plan may do.";
     Cancelled, "cancelled", Today, CannotHelp, "The round was cancelled.";
     DeadlineExceeded, "deadline.exceeded", Today, MayHelp, "The round's time was over before it ended.";
     NodeInterrupted, "node.interrupted", Today, MayHelp, "The node was interrupted in every attempt.";

@@ -38,7 +38,7 @@ pub use initial::python_initial_parameters;
 pub use machine::runtime_on;
 pub use rehearsal::{MadeUpColumn, Rehearsal};
 pub use sandboxed::{Confining, SandboxedWorkers};
-pub use worker::{Cause, Confinement, Ending, Job, Limit, Worker, Workers};
+pub use worker::{Cause, Confinement, Ending, Job, Life, Limit, Worker, Workers};
 
 /// Executes Python plans in workers.
 #[derive(Clone)]

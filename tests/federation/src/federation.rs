@@ -101,6 +101,18 @@ impl Federation {
         self.hospitals.last_mut().expect("one was added")
     }
 
+    /// Adds a hospital without any dataset, whose node does not run yet.
+    ///
+    /// # Panics
+    ///
+    /// Panics where its folder is refused.
+    pub fn prepare_empty_hospital(&mut self, name: &str) -> &mut Hospital {
+        let url = self.coordinator.url();
+        let hospital = Hospital::create(&self.program, self.folder.path(), name, &url);
+        self.hospitals.push(hospital);
+        self.hospitals.last_mut().expect("one was added")
+    }
+
     /// The hospital of a name.
     ///
     /// # Panics

@@ -195,6 +195,26 @@ fn a_torch_plan_gives_the_same_bytes_again_and_the_owner_sees_how_it_was_confine
 }
 
 #[test]
+fn an_interpreter_is_listed_checked_and_forgotten() {
+    let Some(interpreter) = interpreter() else { return };
+    let mut federation = Federation::without_hospitals();
+    let hospital = federation.prepare_empty_hospital("north");
+    let path = interpreter.to_string_lossy();
+    let added = hospital.document(&["node", "python", "add", &path, "--name", "venv"]);
+    assert_eq!(added["environment"]["interpreter"], *path);
+    let twice = hospital.run(&["node", "python", "add", &path, "--name", "venv"]);
+    assert!(twice.error.contains("is registered already"), "{}", twice.error);
+    let listed = hospital.document(&["node", "python", "list"]);
+    assert_eq!(listed[0], added);
+    let checked = hospital.document(&["node", "python", "check", "venv"]);
+    assert_eq!(checked["is_changed"], false);
+    hospital.document(&["node", "python", "remove", "venv"]);
+    assert_eq!(hospital.document(&["node", "python", "list"]), serde_json::json!([]));
+    let none = hospital.run(&["node", "python", "add", "/bin/false"]);
+    assert!(none.error.contains("is no Python that can be used"), "{}", none.error);
+}
+
+#[test]
 fn a_node_without_an_interpreter_refuses_a_python_plan_and_says_what_to_do() {
     let Some(interpreter) = interpreter() else { return };
     let mut federation = Federation::of(&["north"]);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::exception;
 use super::frame::{self, Frame, Patience};
 use super::message::{self, Failed, Numbered, OrderAnswer, Reason, Request, Said};
-use super::worker::{Cause, Confinement, Ending, Worker};
+use super::worker::{Cause, Confinement, Ending, Life, Worker};
 use crate::Failure;
 use crate::failure::with_causes;
 
@@ -21,6 +21,7 @@ pub(super) struct Dialogue {
     arguments: Value,
     id: u64,
     step: Step,
+    life: Life,
     ending: Option<Ending>,
 }
 
@@ -57,7 +58,15 @@ impl Dialogue {
             Failure::new(Code::NodeInternal, format!("the worker's socket: {error}"))
         })?;
         let step = Step::Instantiate;
-        Ok(Self { worker, lines, arguments: Value::Null, id: 0, step, ending: None })
+        Ok(Self {
+            worker,
+            lines,
+            arguments: Value::Null,
+            id: 0,
+            step,
+            life: Life::Alive,
+            ending: None,
+        })
     }
 
     /// How the worker is confined.
@@ -145,8 +154,8 @@ impl Dialogue {
 
     /// Ends the worker, whatever it does, and tells how it ended.
     pub(super) fn end(&mut self) -> &Ending {
-        let worker = &mut self.worker;
-        self.ending.get_or_insert_with(|| worker.end())
+        let (worker, life) = (&mut self.worker, self.life);
+        self.ending.get_or_insert_with(|| worker.end(life))
     }
 
     /// Ends the worker, and names why: what its confinement saw goes before what anybody says.
@@ -172,6 +181,9 @@ impl Dialogue {
 
     fn lost(&mut self, error: frame::Error) -> Failure {
         let text = with_causes(&error);
+        if matches!(error, frame::Error::Gone) {
+            self.life = Life::Going;
+        }
         let code = match error {
             frame::Error::Interrupted(interruption) => interruption.code(),
             frame::Error::Late => Code::LimitsTime,

@@ -82,7 +82,8 @@ impl Rehearsal<'_> {
         };
         let table = self.folder.join("made-up.csv");
         std::fs::write(&table, rows(self.columns)).map_err(|error| made_up(&error))?;
-        let registration = register(&table, &Options::default()).map_err(|error| made_up(&error))?;
+        let registration =
+            register(&table, &Options::default()).map_err(|error| made_up(&error))?;
         let registration = Registered::Table(registration);
         let assignment = self.assignment(&registration);
         let initial = self.folder.join("initial.safetensors");
@@ -95,9 +96,7 @@ impl Rehearsal<'_> {
             .instantiate(self.bundle, assignment, monitor)
             .map_err(at(Phase::Instantiate))?;
         let (model_args, training_args) = given;
-        instance
-            .initialise(model_args, training_args, monitor)
-            .map_err(at(Phase::Initialise))?;
+        instance.initialise(model_args, training_args, monitor).map_err(at(Phase::Initialise))?;
         instance.load(&initial, monitor).map_err(at(Phase::Load))?;
         let grant = DataGrant {
             path: &table,
@@ -110,11 +109,7 @@ impl Rehearsal<'_> {
         self.work(instance, data.rows)
     }
 
-    fn work(
-        self,
-        mut instance: Box<dyn Instance>,
-        samples: u64,
-    ) -> Result<Rehearsed, Stumble> {
+    fn work(self, mut instance: Box<dyn Instance>, samples: u64) -> Result<Rehearsed, Stumble> {
         let at = |phase| move |failure| Stumble { phase, failure };
         let monitor: &mut dyn Monitor = &mut Unfollowed;
         let validates = self.training_args.validation().test_ratio > 0.0;

@@ -3,13 +3,13 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::{Code, Digest};
 use sandbox::{End, ForkServer, JobOptions, Launcher, Level, Limits, Outcome, ServerOptions};
 
 use super::environment::Environment;
-use super::worker::{Cause, Confinement, Ending, Job, Limit, Worker, Workers};
+use super::worker::{Cause, Confinement, Ending, Job, Life, Limit, Worker, Workers};
 use crate::Failure;
 use crate::failure::with_causes;
 
@@ -101,6 +101,7 @@ impl Workers for SandboxedWorkers {
             level: job.level(),
             environment,
             wall,
+            since: Instant::now(),
             state: State::Running(job),
         }))
     }
@@ -111,7 +112,15 @@ struct SandboxedWorker {
     level: Level,
     environment: Digest,
     wall: Duration,
+    since: Instant,
     state: State,
+}
+
+impl SandboxedWorker {
+    /// Whether its time on the clock cannot be over yet.
+    fn is_early(&self) -> bool {
+        self.since.elapsed() < self.wall
+    }
 }
 
 enum State {
@@ -130,13 +139,25 @@ impl Worker for SandboxedWorker {
         Confinement { level: self.level.letter().to_owned(), environment: Some(self.environment) }
     }
 
-    fn end(&mut self) -> Ending {
+    fn end(&mut self, life: Life) -> Ending {
         let ending = match std::mem::replace(&mut self.state, State::Ending) {
             State::Running(job) => {
-                // A worker that has just failed by itself is given the time to be seen: what its confinement found
-                // goes before what its silence says.
-                job.end(Outcome::Ok);
-                ending(job.wait(self.wall.min(LAST_WAIT)))
+                let patience = match life {
+                    Life::Alive => {
+                        job.end(Outcome::Ok);
+                        LAST_WAIT
+                    }
+                    Life::Going => LAST_WORDS,
+                };
+                match ending(job.wait(patience)) {
+                    // Waiting for a worker that only pretended to go took too long; that is no limit of its own.
+                    Ending { cause: Cause::Limit(Limit::Time), output, processor }
+                        if life == Life::Going && self.is_early() =>
+                    {
+                        Ending { cause: Cause::Ended, output, processor }
+                    }
+                    ending => ending,
+                }
             }
             State::Ended(ending) => ending,
             State::Ending => lost("the worker was ended twice at once"),
@@ -186,6 +207,9 @@ impl From<sandbox::Limit> for Limit {
 
 /// Jobs that one interpreter forks before it is started anew.
 const MOST_JOBS: u32 = 500;
+
+/// How long a worker may take to end that has closed its socket.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How long the end of a worker that was told to end may take.
 const LAST_WAIT: Duration = Duration::from_secs(30);

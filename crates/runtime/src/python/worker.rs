@@ -40,7 +40,16 @@ pub trait Worker: Send {
     /// Ends the worker and all that it started, waits until nothing of it is left, and tells how it ended.
     ///
     /// Asked again it tells the same.
-    fn end(&mut self) -> Ending;
+    fn end(&mut self, life: Life) -> Ending;
+}
+
+/// What is known of a worker that is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It lives.
+    Alive,
+    /// It has closed its socket: it is ending, and whoever watches it may be about to say why.
+    Going,
 }
 
 /// How a plan was confined, for the owner.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dataset::{Options, Registered, register};
 use protocol::{MetricsReport, Mode};
-use runtime::python::{Cause, Ending, Job, Worker, Workers, write_package};
+use runtime::python::{Cause, Ending, Job, Life, Worker, Workers, write_package};
 use runtime::{
     Assignment, Confinement, DataGrant, DataSummary, ExportSummary, Failure, Instance,
     Interruption, Measurement, Monitor, PythonRuntime, Runtime, TrainingSummary, Unfollowed,
@@ -69,7 +69,7 @@ impl Worker for PlainWorker {
         Confinement { level: "none".to_owned(), environment: None }
     }
 
-    fn end(&mut self) -> Ending {
+    fn end(&mut self, _life: Life) -> Ending {
         // A child that has ended cannot be killed, and need not be.
         drop(self.child.kill());
         self.child.wait().expect("the child is ours");
@@ -79,7 +79,7 @@ impl Worker for PlainWorker {
 
 impl Drop for PlainWorker {
     fn drop(&mut self) {
-        self.end();
+        self.end(Life::Alive);
     }
 }
 

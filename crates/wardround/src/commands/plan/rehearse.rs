@@ -35,7 +35,8 @@ pub(crate) struct Rehearsing {
 pub(super) fn run(path: &Path, arguments: &Rehearsing, printer: Printer) -> Result<(), Failure> {
     let bundle = super::read_bundle(path)?;
     let Some(like) = &arguments.like else {
-        let message = "a Python plan is checked on made-up rows, and nothing says which columns they have";
+        let message =
+            "a Python plan is checked on made-up rows, and nothing says which columns they have";
         return Err(Failure::usage(message.to_owned())
             .hint("name a dataset with --like; `wardround dataset search --json` prints them"));
     };
@@ -61,7 +62,8 @@ pub(super) fn run(path: &Path, arguments: &Rehearsing, printer: Printer) -> Resu
         if let Some(protocol::Detail::Exception { class, line: Some(line) }) =
             stumble.failure.detail.as_deref()
         {
-            text = format!("{}, line {line}: phase {phase} fails: {class}\n{local}", path.display());
+            text =
+                format!("{}, line {line}: phase {phase} fails: {class}\n{local}", path.display());
         }
         Failure::coded(stumble.failure.code, text)
     })?;
