@@ -1,8 +1,10 @@
 //! `wardround node dataset …` with folders and data loading plans.
 
 use std::path::Path;
+use std::time::Instant;
 
-use crate::place::{Answer, Place};
+use crate::federation::{Federation, Owner};
+use crate::place::{Answer, PATIENCE, Place};
 
 /// A node's place with the images and volumes of other writers.
 fn place() -> Place {
@@ -151,4 +153,34 @@ fn a_folder_that_cannot_be_used_is_refused_with_the_file_s_name() {
     snapshot(&place, "add-wrong-kind", &["add", "patches", "--name", "p", "--kind", "table"]);
     let lonely = ["add", "mri", "--name", "m", "--demographics", "mri/participants.tsv"];
     snapshot(&place, "add-no-subject-column", &lonely);
+}
+
+#[test]
+fn researchers_find_folders_by_their_classes_and_modalities() {
+    let federation = Federation::start(Owner::Undecided);
+    let place = &federation.place;
+    for (folder, fixture) in [("images/benign", "alpha.png"), ("images/malignant", "grey.jpg")] {
+        let bytes = std::fs::read(fixtures().join(fixture)).expect("is shipped");
+        for copy in 0..11 {
+            let ending = fixture.rsplit('.').next().expect("has an ending");
+            put(place, &format!("{folder}/{copy}.{ending}"), &bytes);
+        }
+    }
+    let volume = std::fs::read(fixtures().join("labels.nii")).expect("is shipped");
+    for subject in 0..3 {
+        put(place, &format!("volumes/sub-{subject}/T1w/x.nii"), &volume);
+    }
+    place.write("glioma.toml", MODALITIES.split("[columns]").next().expect("begins so"));
+    // These commands reach the daemon that holds the folder.
+    place.done(&["node", "dataset", "add", "images", "--name", "images", "--dir", "north"]);
+    let planned = ["--loading-plan", "glioma.toml", "--dir", "north"];
+    place.done(
+        &[&["node", "dataset", "add", "volumes", "--name", "volumes"][..], &planned].concat(),
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while place.document(&["dataset", "search"]).as_array().map(Vec::len) != Some(3) {
+        assert!(Instant::now() < deadline, "the coordinator hears of the folders");
+    }
+    place.snapshot("dataset-search-folders", &["dataset", "search", "--columns"]);
+    place.snapshot("dataset-search-folders-json", &["dataset", "search", "--json"]);
 }
