@@ -312,7 +312,8 @@ class Plan(TorchTrainingPlan):
         source = simple(
             methods="def init_optimizer(self):\n"
             "    made = torch.optim.SGD(self.model().parameters(), lr=0.1)\n"
-            "    made.param_groups[0].update(big=10**400, odd=float('nan'), text='\\ud800', fine=2)\n"
+            "    odd = {'big': 10**400, 'odd': float('nan'), 'text': '\\ud800', 'fine': 2}\n"
+            "    made.param_groups[0].update(odd)\n"
             "    return made"
         )
         with Node() as node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -155,7 +156,7 @@ class _Table:
     ) -> numpy.ndarray:
         matrix = numpy.empty((len(rows), len(positions)))
         for place, position in enumerate(positions):
-            cells = [row[position] for row in rows]
+            cells = list(map(operator.itemgetter(position), rows))
             try:
                 matrix[:, place] = _numbers(cells) if labels is None else _labels(cells, labels)
             except (ValueError, KeyError) as error:
@@ -165,7 +166,10 @@ class _Table:
 
 
 def _numbers(cells: list[str]) -> list[float]:
-    return [float(BOOLEANS.get(cell, cell)) for cell in cells]
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [float(BOOLEANS.get(cell, cell)) for cell in cells]
 
 
 def _labels(cells: list[str], labels: dict[str, int]) -> list[float]:
