@@ -8,7 +8,7 @@ use crate::capture::Capture;
 use crate::message::{Ended, Mode, Prepare, Report};
 use crate::outcome::{End, Output};
 use crate::session::{Session, awaited, unexpected};
-use crate::{Error, Launcher, Level, Limits};
+use crate::{Error, Facts, Launcher, Level, Limits};
 
 /// A program, what it may read, and what it may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,11 @@ impl Command {
 /// The machine does not reach the level, or something could not be granted, started or watched.
 /// Whatever happens to the program once it runs is an [`End`].
 pub fn run(launcher: &Launcher, command: &Command) -> Result<End, Error> {
+    run_and_tell(launcher, command).map(|(end, _)| end)
+}
+
+/// As [`run`], and tells what the launcher found.
+pub(crate) fn run_and_tell(launcher: &Launcher, command: &Command) -> Result<(End, Facts), Error> {
     let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
     let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
     let session = Session::start(launcher, prepare(command), stdout_writer, stderr_writer)?;
@@ -87,7 +92,7 @@ pub fn run(launcher: &Launcher, command: &Command) -> Result<End, Error> {
     let Report::Ended(ended) = report else { return Err(unexpected(report)) };
     // The program is dead, so both pipes have ended.
     let output = following.join().map_err(|_| Error::Gone)?;
-    Ok(end_of(ended, output, facts.level()))
+    Ok((end_of(ended, output, facts.level()), facts))
 }
 
 /// Puts an end together.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
+use crate::command::run_and_tell;
 use crate::outcome::{End, Outcome};
-use crate::{Command, Error, Facts, Launcher, Level, Limit, Limits, run};
+use crate::{Command, Error, Facts, Launcher, Level, Limit, Limits};
 
 /// What the self-test found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub fn self_test(launcher: &Launcher) -> Result<Report, Error> {
 
 fn attack(launcher: &Launcher, secret: &std::path::Path) -> Result<Report, Error> {
     let mut probes = Vec::new();
-    let mut reached: Option<Level> = None;
+    let mut found = Facts::default();
     for (name, words, expected) in PROBES {
         let mut command = Command::new(&launcher.program);
         let own = launcher.arguments.iter().map(|word| word.to_string_lossy().into_owned());
@@ -68,9 +69,9 @@ fn attack(launcher: &Launcher, secret: &std::path::Path) -> Result<Report, Error
         command.arguments.push(secret.to_string_lossy().into_owned());
         command.limits = limits();
         command.minimum = Level::C;
-        match run(launcher, &command) {
-            Ok(end) => {
-                reached = Some(reached.map_or(end.level, |level| level.min(end.level)));
+        match run_and_tell(launcher, &command) {
+            Ok((end, facts)) => {
+                found = facts;
                 probes.push(judged(name, expected, &end));
             }
             Err(Error::Level { reached, facts, .. }) => return Ok(without(reached, &facts)),
@@ -78,10 +79,11 @@ fn attack(launcher: &Launcher, secret: &std::path::Path) -> Result<Report, Error
             Err(other) => return Err(other),
         }
     }
-    let holds = probes.iter().all(|probe| probe.held);
-    let level = reached.filter(|_| holds).unwrap_or(Level::D);
-    let missing = if holds { missing_at(level) } else { vec!["a probe was not held".to_owned()] };
-    Ok(Report { level, missing, probes })
+    if !probes.iter().all(|probe| probe.held) {
+        let missing = vec!["a probe was not held".to_owned()];
+        return Ok(Report { level: Level::D, missing, probes });
+    }
+    Ok(Report { level: found.level(), missing: found.missing(), probes })
 }
 
 fn judged(name: &'static str, expected: &Expected, end: &End) -> Probe {
@@ -101,15 +103,6 @@ fn judged(name: &'static str, expected: &Expected, end: &End) -> Probe {
 
 fn without(level: Level, facts: &Facts) -> Report {
     Report { level, missing: facts.missing(), probes: Vec::new() }
-}
-
-/// What is missing at a level, where nothing more is known than the level.
-fn missing_at(level: Level) -> Vec<String> {
-    match level {
-        Level::A => Vec::new(),
-        Level::B => vec!["namespaces, or a user of its own that may read the program".to_owned()],
-        Level::C | Level::D => vec!["Landlock".to_owned()],
-    }
 }
 
 fn secret() -> std::io::Result<std::path::PathBuf> {

@@ -92,7 +92,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if !self.mounted {
             // What is left is a folder that somebody may look into, and nothing that could be told to anybody.
-            let _left = std::fs::remove_dir_all(&self.base);
+            let _left = remove(&self.base);
         }
     }
 }
@@ -142,10 +142,53 @@ impl Drop for Scratch {
             let _unmounted_already = system::unmount(&self.path);
             let _removed_already = std::fs::remove_dir(&self.path);
         } else {
-            // The folder around it goes at the end in any case.
-            let _left = std::fs::remove_dir_all(&self.path);
+            // What is left goes with the folder around it, or with the next warden.
+            let _left = remove(&self.path);
         }
     }
+}
+
+/// Removes a folder that somebody hostile may have filled: folders in folders, more of them than can be open at
+/// once, under longer paths than the system takes.
+fn remove(folder: &Path) -> io::Result<()> {
+    let mut left = vec![folder.to_owned()];
+    let mut moved = 0_u32;
+    while let Some(next) = left.pop() {
+        if std::fs::remove_dir_all(&next).is_ok() {
+            continue;
+        }
+        // What lies deep is moved beside the folder, where its path is short again.
+        let deep = below(&next, SHALLOW)?;
+        if deep.is_empty() {
+            return std::fs::remove_dir_all(&next);
+        }
+        left.push(next);
+        for path in deep {
+            moved += 1;
+            let beside = folder.with_extension(format!("deep-{moved}"));
+            std::fs::rename(&path, &beside)?;
+            left.push(beside);
+        }
+    }
+    Ok(())
+}
+
+/// The folders that lie exactly so deep below a folder.
+fn below(folder: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+    let mut level = vec![folder.to_owned()];
+    for _ in 0..depth {
+        let mut next = Vec::new();
+        for folder in &level {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    next.push(entry.path());
+                }
+            }
+        }
+        level = next;
+    }
+    Ok(level)
 }
 
 /// Removes what wardens left that were ended before they could wipe, for instance with the power.
@@ -158,7 +201,7 @@ fn sweep(folder: &Path) {
         let lives = Path::new("/proc").join(warden.to_string()).exists();
         if !lives && found.is_dir() && std::os::unix::fs::MetadataExt::uid(&found) == own {
             // What cannot be removed now is tried again by the next.
-            let _left = std::fs::remove_dir_all(entry.path());
+            let _left = remove(&entry.path());
         }
     }
 }
@@ -170,14 +213,16 @@ fn usage(folder: &Path, most: u64) -> (u64, u64) {
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             files += 1;
-            if files >= most {
-                return (bytes, files);
+            let path = entry.path();
+            // What lies so deep that its path becomes too long could not be measured.
+            if files >= most || path.as_os_str().len() > LONGEST {
+                return (bytes, most);
             }
             let Ok(found) = entry.metadata() else { continue };
             bytes = bytes
                 .saturating_add(std::os::unix::fs::MetadataExt::blocks(&found).saturating_mul(512));
             if found.is_dir() {
-                open.push(entry.path());
+                open.push(path);
             }
         }
     }
@@ -186,3 +231,39 @@ fn usage(folder: &Path, most: u64) -> (u64, u64) {
 
 /// How folders are named that hold scratch folders, before the number of the warden's process.
 const PREFIX: &str = "wardround-sandbox-";
+/// The longest path that is measured; the system takes 4096 bytes.
+const LONGEST: usize = 3000;
+/// So many names of 255 bytes are no longer than a path may be.
+const SHALLOW: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn folders_deeper_than_a_path_is_long_are_removed() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("job-1");
+        std::fs::create_dir(&folder).unwrap();
+        let mut at = rustix::fs::openat(CWD, &folder, OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&at, "inner", Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, "inner", OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        drop(at);
+        assert_eq!(usage(&folder, 10_000).1, 10_000, "what cannot be measured is too much");
+        remove(&folder).unwrap();
+        assert_eq!(std::fs::read_dir(around.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn bytes_and_files_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        std::fs::write(folder.path().join("inner/file"), vec![1; 100_000]).unwrap();
+        let (bytes, files) = usage(folder.path(), 100);
+        assert!(bytes >= 100_000 && files == 3, "{bytes} {files}");
+    }
+}

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// What a process uses at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Resident and swapped memory in bytes.
+    /// Memory in bytes, without the pages of files.
     pub(crate) memory: u64,
     /// Threads.
     pub(crate) threads: u64,
@@ -14,21 +14,24 @@ pub(crate) struct Usage {
 
 /// Asks what a process uses. It is named by its descriptor, so it cannot be taken for a later one.
 ///
-/// Memory that it shares with others is counted by its share, but only once the whole of it would
-/// be too much: that answer takes the system longer, and is not given to everybody.
+/// Counted is what the system cannot take back by itself: the process's own and its shared memory,
+/// what of it was swapped out, and the tables that it takes to address it, which grow also where
+/// only zeroes are read. Pages of files are not counted. Memory that is shared with others is counted
+/// by its share, but only once the whole of it would be too much: that answer takes the system
+/// longer, and is not given to everybody.
 pub(crate) fn usage(process: &OwnedFd, limit: u64) -> io::Result<Usage> {
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let known = std::fs::read_to_string(path)?;
     let identifier = field(&known, "Pid:").filter(|identifier| *identifier > 0);
     let identifier = identifier.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let status = std::fs::read_to_string(format!("/proc/{identifier}/status"))?;
-    let swapped = kilobytes(&status, "VmSwap:");
-    let mut memory = kilobytes(&status, "VmRSS:") + swapped;
+    let besides = kilobytes(&status, "VmSwap:") + kilobytes(&status, "VmPTE:");
+    let mut memory = kilobytes(&status, "RssAnon:") + kilobytes(&status, "RssShmem:") + besides;
     if memory > limit
         && let Ok(detail) = std::fs::read_to_string(format!("/proc/{identifier}/smaps_rollup"))
-        && detail.contains("Pss:")
+        && detail.contains("Pss_Anon:")
     {
-        memory = kilobytes(&detail, "Pss:") + swapped;
+        memory = kilobytes(&detail, "Pss_Anon:") + kilobytes(&detail, "Pss_Shmem:") + besides;
     }
     let threads = field(&status, "Threads:").and_then(|count| u64::try_from(count).ok());
     Ok(Usage { memory, threads: threads.unwrap_or(0) })

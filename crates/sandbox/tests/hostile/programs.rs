@@ -127,6 +127,7 @@ fn whatever_is_used_too_much_has_its_own_name() {
     let limits = [
         ("memory", Limit::Memory),
         ("memory in threads", Limit::Memory),
+        ("page tables", Limit::Memory),
         ("disk", Limit::Disk),
         ("many small files", Limit::Disk),
         ("folders in folders", Limit::Disk),
