@@ -16,6 +16,7 @@ from wardround.plans.datasets.image_folder import read_image
 from wardround.plans.datasets.nifti import read_nifti
 from wardround.plans.datasets.png import read_png
 from wardround.plans.datasets.table import PIECE
+from wardround.plans.granted import GRANTED, Grant
 
 try:
     import nibabel
@@ -415,6 +416,26 @@ class TableTest(WorkerTest):
         data, target = dataset.arrays()
         self.assertEqual(data[:, 0].tolist(), list(range(rows)))
         self.assertEqual(int(target.sum()), rows // 2)
+
+    def test_a_granted_table_is_read_as_any_other(self) -> None:
+        texts = {
+            "plain": "x,y\n1.5,B\n-2e-3,M\n0.1,B\n",
+            "quotes": '"x\n",y\n"1.5","B"\n2,"M"\n',
+            "missing": "x,y\n1,B\n,M\n3,\n4,M\n",
+            "booleans": "x,y\ntrue,B\nfalse,M\n",
+            "empty": "x,y\n",
+        }
+        for name, text in texts.items():
+            with self.subTest(name):
+                path = self.write(text)
+                settings = {"classes": ["B", "M"], "missing": "drop", "path": path}
+                expected = TabularDataset(0, "y", **settings).arrays()
+                GRANTED.grant = Grant("table", path, len(expected[0]))
+                self.addCleanup(setattr, GRANTED, "grant", None)
+                found = TabularDataset(0, "y", **settings).arrays()
+                GRANTED.grant = None
+                for ours, theirs in zip(found, expected):
+                    self.assertEqual((ours.tolist(), ours.dtype), (theirs.tolist(), theirs.dtype))
 
     def test_arrays_make_a_dataset_too(self) -> None:
         dataset = TabularDataset(numpy.ones((3, 2)), numpy.zeros(3))

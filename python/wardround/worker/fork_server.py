@@ -167,7 +167,7 @@ def _function(name: str) -> Job:
 
 
 def _warm_up(modules: list[str]) -> dict[str, str]:
-    """Load the modules and use them once, with one thread: a pool of threads does not survive a fork."""
+    """Load the modules and use them once, with one thread: pools do not survive a fork."""
     versions = {"python": platform.python_version()}
     for name in modules:
         module = importlib.import_module(name)

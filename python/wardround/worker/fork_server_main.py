@@ -1,4 +1,4 @@
-"""Starts the fork server: adds the package's folder to the module path, which ``-I`` leaves empty."""
+"""Starts the fork server; adds the package's folder, which ``-I`` leaves out of the module path."""
 
 import sys
 from pathlib import Path

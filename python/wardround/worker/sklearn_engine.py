@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -244,10 +245,10 @@ class ThreadPools:
                 import threadpoolctl
 
                 self._controller = threadpoolctl.ThreadpoolController()
-            with contextlib.suppress(ImportError, OSError):
-                from sklearn.utils import parallel
-
-                parallel._get_threadpool_controller()
+            # Where scikit-learn keeps its own, which it would look for in a round otherwise.
+            for place in ("sklearn.utils.parallel", "sklearn.utils.fixes"):
+                with contextlib.suppress(ImportError, OSError, AttributeError):
+                    importlib.import_module(place)._get_threadpool_controller()
         return self._controller
 
     def limit(self, threads: int) -> None:

@@ -6,6 +6,7 @@ import csv
 import itertools
 import math
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -90,6 +91,7 @@ class _Table:
 
     def __init__(self, path: str | None):
         grant = GRANTED.grant
+        self._granted = grant is not None
         if grant is not None:
             if grant.kind != "table":
                 raise DataError(f"the granted dataset is of kind {grant.kind}, not a table")
@@ -110,20 +112,55 @@ class _Table:
         others = [place for place in range(len(self._header)) if place not in target_positions]
         input_positions = self._positions(inputs, others)
         labels = None if classes is None else {str(label): n for n, label in enumerate(classes)}
-        pieces = [
-            (
-                self._matrix(rows, input_positions, None),
-                self._matrix(rows, target_positions, labels),
-            )
-            for rows in self._pieces()
-        ]
-        data = numpy.concatenate([piece[0] for piece in pieces])
-        target = numpy.concatenate([piece[1] for piece in pieces])
+        both = self._whole(input_positions, target_positions, labels)
+        data, target = both or self._in_pieces(input_positions, target_positions, labels)
         kept = _complete(data, target, missing)
         data, target = data[kept], target[kept]
         if classes is not None:
             target = target.astype(numpy.int64)
         return data, target[:, 0] if single else target
+
+    def _whole(
+        self, inputs: list[int], targets: list[int], labels: dict[str, int] | None
+    ) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+        """All numbers at once by numpy's own reader, which knows no missing cell; else nothing.
+
+        That reader takes a row with too many cells, so it is used for a node's tables alone, which
+        have none. An empty line is a missing cell where there is one column, and it leaves it out.
+        """
+        if not self._granted or len(self._header) < 2 or not inputs or not targets:
+            return None
+        converters = {} if labels is None else dict.fromkeys(targets, labels.__getitem__)
+        with open(self._path, newline="", encoding="utf-8") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            next(csv.reader(file), None)
+            try:
+                numbers: numpy.ndarray = numpy.loadtxt(
+                    file,
+                    delimiter=",",
+                    quotechar='"',
+                    comments=None,
+                    usecols=[*inputs, *targets],
+                    converters=converters,
+                    encoding="utf-8",
+                    ndmin=2,
+                )
+            except (ValueError, KeyError):
+                return None
+        if numbers.shape[1] != len(inputs) + len(targets):
+            return None
+        return numbers[:, : len(inputs)], numbers[:, len(inputs) :]
+
+    def _in_pieces(
+        self, inputs: list[int], targets: list[int], labels: dict[str, int] | None
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """All cells through the reader that finds what is wrong with them."""
+        pieces = [
+            (self._matrix(rows, inputs, None), self._matrix(rows, targets, labels))
+            for rows in self._pieces()
+        ]
+        data, target = zip(*pieces, strict=True)
+        return numpy.concatenate(data), numpy.concatenate(target)
 
     def _pieces(self) -> Iterator[list[list[str]]]:
         """The rows in lists of limited length; the last may be empty."""
