@@ -173,6 +173,7 @@ batch_size = 256
 lr = 0.001
 ",
     plan_change: Some((
+    python: None,
         "init = \"zeros\"\nlayers = [{ dense = { units = 1 } }]",
         "init = \"xavier\"\nlayers = [{ dense = { units = 30000 } }, { dense = { units = 1 } }]",
     )),

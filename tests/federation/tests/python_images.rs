@@ -42,7 +42,7 @@ for number in range(48):
         file.write(chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 "#;
 
-/// Writes 24 subjects with a volume of 6 by 6 by 6 and the mask of its bright half, and their ages.
+/// Writes 48 subjects with a volume of 6 by 6 by 6 and the mask of its bright half, and their ages.
 const VOLUMES: &str = r#"
 import gzip, os, random, struct, sys
 
@@ -61,7 +61,7 @@ def write(path, values):
 random.seed(1)
 with open(os.path.join(sys.argv[1], "participants.csv"), "w") as table:
     table.write("subject,age\n")
-    for number in range(24):
+    for number in range(48):
         subject = f"sub-{number:02}"
         table.write(f"{subject},{40 + number}\n")
         mask = [float(place // 36 < 3) for place in range(216)]
