@@ -65,6 +65,20 @@ impl Command {
 ///
 /// The machine does not reach the level, or something could not be granted, started or watched.
 /// Whatever happens to the program once it runs is an [`End`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use sandbox::{Command, Launcher, Outcome};
+///
+/// # fn main() -> Result<(), sandbox::Error> {
+/// let launcher = Launcher::new("/usr/bin/wardround").argument("sandbox").argument("launch");
+/// let command = Command::new("/usr/bin/wc").argument("/data/table.csv").reading("/data/table.csv");
+/// let end = sandbox::run(&launcher, &command)?;
+/// assert_eq!(end.outcome, Outcome::Ok);
+/// # Ok(())
+/// # }
+/// ```
 pub fn run(launcher: &Launcher, command: &Command) -> Result<End, Error> {
     run_and_tell(launcher, command).map(|(end, _)| end)
 }

@@ -74,7 +74,28 @@ impl Default for JobOptions {
 
 /// An interpreter that is warm.
 ///
-/// Dropping it ends it and every job that it forked.
+/// Dropping it, and the last of its jobs, ends it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write;
+/// use std::time::Duration;
+///
+/// use sandbox::{ForkServer, JobOptions, Launcher, ServerOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let launcher = Launcher::new("/usr/bin/wardround").argument("sandbox").argument("launch");
+/// let mut options = ServerOptions::new("/opt/plans/bin/python", "/var/lib/wardround/worker");
+/// options.warm_up = vec!["torch".to_owned()];
+/// let mut server = ForkServer::start(&launcher, &options)?;
+/// let job = server.fork(JobOptions { read: vec!["/data".into()], ..JobOptions::default() })?;
+/// job.socket().write_all(b"what to do")?;
+/// let end = job.wait(Duration::from_secs(60))?;
+/// println!("{}, level {}", end.outcome, end.level);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ForkServer {
     session: Arc<Session>,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use crate::channel::Channel;
 use crate::filter::{Execution, Filter, Kind, User};
 use crate::grants;
-use crate::message::{Mode, Prepare, Reason, Report, Request};
+use crate::message::{Prepare, Reason, Report, Request};
 use crate::system::{self, Forked};
 use crate::warden::confine::switch_user;
 use crate::warden::place::{self, Place};
@@ -111,12 +111,11 @@ fn find(prepare: &Prepare) -> Facts {
     Facts { landlock: landlock::version(), filter, namespaces, own_user }
 }
 
+/// Everything that a user of its own must be able to read or pass; scratch folders are made below the last where
+/// nothing can be mounted.
 fn everything(prepare: &Prepare) -> impl Iterator<Item = &Path> {
-    let scratch = match prepare.mode {
-        // Jobs of either kind are made below it where nothing can be mounted.
-        Mode::Execute { .. } | Mode::Serve { .. } => prepare.scratch.as_path(),
-    };
-    prepare.read.iter().map(AsRef::as_ref).chain([prepare.program.as_path(), scratch])
+    let paths = prepare.read.iter().map(AsRef::as_ref);
+    paths.chain([prepare.program.as_path(), prepare.scratch.as_path()])
 }
 
 /// Whether something works, tried in a process of its own.

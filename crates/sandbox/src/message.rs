@@ -108,13 +108,7 @@ pub(crate) enum Order<'a> {
         restrict_call: i64,
     },
     /// Brings the job's socket, standard output, standard error, the report socket, and the rules.
-    Fork {
-        job: u64,
-        scratch: &'a str,
-        threads: u32,
-        resources: Vec<Resource>,
-        processor_seconds: u64,
-    },
+    Fork { job: u64, scratch: &'a str, threads: u32, resources: Vec<Resource> },
     /// Asks how a child that has ended did so.
     Reap { job: u64, pid: i32 },
 }

@@ -267,7 +267,6 @@ impl<'a> Warden<'a> {
             scratch: &path,
             threads: fork.threads.max(1),
             resources: fork.limits.resources(fork.threads),
-            processor_seconds: fork.limits.processor_time(fork.threads).as_secs(),
         };
         let job = Supervised::new(fork.job, scratch, fork.limits, fork.threads, report);
         self.jobs.insert(fork.job, job);

@@ -1,4 +1,7 @@
-"""Honest work whose numbers must be the same inside and outside of a sandbox: `honest.py WORK THREADS`."""
+"""Honest work whose numbers must be the same inside and outside of a sandbox.
+
+It is called as `honest.py WORK THREADS`.
+"""
 
 import hashlib
 import sys
@@ -35,7 +38,11 @@ def sklearn_fits():
     boosted = HistGradientBoostingClassifier(max_iter=20, random_state=1).fit(rows, classes)
     forest = RandomForestClassifier(20, n_jobs=2, random_state=1).fit(rows, classes)
     return digest(
-        sgd.coef_, logistic.coef_, layers.coefs_[0], boosted.predict_proba(rows), forest.predict_proba(rows)
+        sgd.coef_,
+        logistic.coef_,
+        layers.coefs_[0],
+        boosted.predict_proba(rows),
+        forest.predict_proba(rows),
     )
 
 

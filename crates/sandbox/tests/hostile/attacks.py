@@ -324,7 +324,8 @@ def limit(name):
     elif name == "page tables":
         # Reading untouched memory costs no page of one's own, but the tables that address it.
         size = 1 << 40
-        place = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        place = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ)
         for at in range(0, size, 2 << 20):
             place[at]
     elif name == "disk":

@@ -1,4 +1,6 @@
-"""Starts a program as a container would that refuses something: `without.py namespaces|landlock PROGRAM ...`.
+"""Starts a program as a container would that refuses something.
+
+It is called as `without.py namespaces|landlock PROGRAM ...`.
 
 The refusal is a filter of system calls, as container engines install it, so what starts here meets
 the same errors as there.
@@ -18,7 +20,8 @@ EPERM, ENOSYS = 1, 38
 
 
 def instruction(code, value, if_true=0, if_false=0):
-    return code.to_bytes(2, sys.byteorder) + bytes([if_true, if_false]) + value.to_bytes(4, sys.byteorder)
+    order = sys.byteorder
+    return code.to_bytes(2, order) + bytes([if_true, if_false]) + value.to_bytes(4, order)
 
 
 def program(what):
