@@ -172,8 +172,8 @@ batch_size = 256
 [training_args.optimizer_args]
 lr = 0.001
 ",
-    plan_change: Some((
     python: None,
+    plan_change: Some((
         "init = \"zeros\"\nlayers = [{ dense = { units = 1 } }]",
         "init = \"xavier\"\nlayers = [{ dense = { units = 30000 } }, { dense = { units = 1 } }]",
     )),

@@ -123,6 +123,7 @@ class Segmentation(TorchTrainingPlan):
         return {"DICE": 2 * (found & truth).sum() / (found.sum() + truth.sum()).clamp(min=1)}
 "#;
 
+#[expect(clippy::print_stderr, reason = "a run says what it leaves out")]
 fn interpreter() -> Option<PathBuf> {
     let found = std::env::var_os("WARDROUND_TEST_PYTHON").map(PathBuf::from);
     if found.is_none() {

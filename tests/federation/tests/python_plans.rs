@@ -25,6 +25,7 @@ lr = 0.05
 /// that is allowed, because each rounding also moves the gradients that follow.
 const SINGLE: f64 = 4.0 * 15.5 * 3e-8;
 
+#[expect(clippy::print_stderr, reason = "a run says what it leaves out")]
 fn interpreter() -> Option<PathBuf> {
     let found = std::env::var_os("WARDROUND_TEST_PYTHON").map(PathBuf::from);
     if found.is_none() {
@@ -165,7 +166,6 @@ fn torch_scikit_learn_and_native_plans_agree_from_the_same_start() {
     assert!(largest > 0.05, "the models have learned");
     for (what, other) in [("native", &native), ("torch", &torch)] {
         let difference = farthest(&sklearn, other);
-        println!("{what} against scikit-learn: {difference:e}, weights up to {largest}");
         assert!(difference <= SINGLE, "{what}: {difference:e}");
     }
 }

@@ -215,7 +215,11 @@ impl Dialogue {
         let rule = failed.rule.as_deref().map_or_else(String::new, |rule| format!(": {rule}"));
         let key = failed.key.as_deref().map_or_else(String::new, |key| format!(" {key}"));
         let text = format!("the plan failed: {:?}{key}{rule}", failed.reason);
-        let failure = self.fail(code, &shortened(&text));
+        let failure = match failed.reason {
+            // A metric that cannot be computed ends no round: the worker goes on to train.
+            Reason::Metric if !is_memory => Failure::new(code, shortened(&text)),
+            _ => self.fail(code, &shortened(&text)),
+        };
         let has_detail = failure.code == code && !is_memory;
         match self.detail(failed).filter(|_| has_detail) {
             Some(detail) => failure.with_detail(detail),

@@ -178,7 +178,7 @@ fn cell(row: usize, place: usize, column: &MadeUpColumn) -> String {
         ColumnType::Integer => (drawn % 2).to_string(),
         #[expect(clippy::cast_precision_loss, reason = "it is below 17")]
         ColumnType::Number => format!("{:?}", drawn as f64 / 8.0 - 1.0625),
-        ColumnType::Boolean => (drawn % 2 == 0).to_string(),
+        ColumnType::Boolean => drawn.is_multiple_of(2).to_string(),
         ColumnType::Category => ["a", "b"][drawn % 2].to_owned(),
         ColumnType::Text => format!("text {row}"),
     }

@@ -74,7 +74,7 @@ impl SandboxedWorkers {
         let known = [("torch", "torch"), ("scikit-learn", "sklearn")];
         let warm_up = known.iter().filter(|(package, _)| has(package));
         ServerOptions {
-            warm_up: warm_up.map(|(_, module)| (*module).to_owned()).collect(),
+            warm_up: warm_up.map(|(_, module)| *module).chain([WORKER]).map(str::to_owned).collect(),
             minimum: self.confining.minimum,
             ..ServerOptions::new(&environment.interpreter, &self.confining.package)
         }
@@ -205,6 +205,8 @@ impl From<sandbox::Limit> for Limit {
     }
 }
 
+/// What loads and uses the parts of each family that a plan needs.
+const WORKER: &str = "wardround.worker.job";
 /// Jobs that one interpreter forks before it is started anew.
 const MOST_JOBS: u32 = 500;
 

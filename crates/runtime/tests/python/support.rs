@@ -21,6 +21,7 @@ use training_plan::Bundle;
 use training_plan::arguments::TrainingArguments;
 
 /// The interpreter for tests; a run without one says so.
+#[expect(clippy::print_stderr, reason = "a run says what it leaves out")]
 pub(crate) fn interpreter() -> Option<PathBuf> {
     let found = std::env::var_os("WARDROUND_TEST_PYTHON").map(PathBuf::from);
     if found.is_none() {

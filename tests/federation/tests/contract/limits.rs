@@ -119,7 +119,8 @@ fn what_a_plan_prints_and_raises_stays_in_the_nodes_own_text() {
     let Some(failure) = end(act, limits()) else { return };
     assert_eq!(failure.code, Code::DataInvalid);
     assert!(failure.local.contains("patient 4711 has been here"), "{}", failure.local);
-    let told = serde_json::to_string(&failure.detail.expect("the class is known")).unwrap();
+    let told =
+        serde_json::to_string(&failure.detail.expect("the class is known")).expect("it is right");
     assert!(told.contains("KeyError") && !told.contains("4711"), "{told}");
 }
 

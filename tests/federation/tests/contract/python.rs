@@ -9,6 +9,7 @@ use runtime::python::{Confining, Environment, SandboxedWorkers, write_package};
 use sandbox::{Launcher, Level, Limits};
 
 /// The interpreter for tests; a run without one says so.
+#[expect(clippy::print_stderr, reason = "a run says what it leaves out")]
 pub(crate) fn interpreter() -> Option<PathBuf> {
     let found = std::env::var_os("WARDROUND_TEST_PYTHON").map(PathBuf::from);
     if found.is_none() {

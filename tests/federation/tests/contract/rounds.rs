@@ -71,8 +71,8 @@ fn compare(native: &Outcome, python: &Outcome) {
 #[test]
 fn both_runtimes_cut_order_and_measure_alike() {
     let Some(runtime) = shared() else { return };
-    let native = Ward::of(Study::Native).run(&arguments()).unwrap();
-    let python = Ward::of(Study::Python(runtime)).run(&arguments()).unwrap();
+    let native = Ward::of(Study::Native).run(&arguments()).expect("it is right");
+    let python = Ward::of(Study::Python(runtime)).run(&arguments()).expect("it is right");
     compare(&native, &python);
     let sums = |outcome: &Outcome| {
         let report = outcome.after.as_ref().expect("was validated");
@@ -82,7 +82,7 @@ fn both_runtimes_cut_order_and_measure_alike() {
 }
 
 fn a_round_learns_and_counts(study: impl Fn() -> Study) {
-    let outcome = Ward::of(study()).run(&arguments()).unwrap();
+    let outcome = Ward::of(study()).run(&arguments()).expect("it is right");
     assert_eq!((outcome.data.train, outcome.data.validation), (60, 20));
     assert_eq!((outcome.training.sample_count, outcome.training.steps), (60, 8));
     assert_eq!(outcome.training.samples_trained, 120);
@@ -92,7 +92,7 @@ fn a_round_learns_and_counts(study: impl Fn() -> Study) {
 }
 
 fn the_same_round_gives_the_same_bytes(study: impl Fn() -> Study) {
-    let run = || Ward::of(study()).run(&arguments()).unwrap();
+    let run = || Ward::of(study()).run(&arguments()).expect("it is right");
     let (once, again) = (run(), run());
     assert_eq!(once.export, again.export);
     assert_eq!(once.update, again.update);
@@ -100,27 +100,27 @@ fn the_same_round_gives_the_same_bytes(study: impl Fn() -> Study) {
 
 fn another_round_has_another_order(study: impl Fn() -> Study) {
     let mut ward = Ward::of(study());
-    let first = ward.run(&arguments()).unwrap();
+    let first = ward.run(&arguments()).expect("it is right");
     ward.round = 2;
-    assert_ne!(ward.run(&arguments()).unwrap().update, first.update);
+    assert_ne!(ward.run(&arguments()).expect("it is right").update, first.update);
     let mut ordered = arguments();
     ordered["loader_args"]["shuffle"] = json!(false);
-    let second = ward.run(&ordered).unwrap();
+    let second = ward.run(&ordered).expect("it is right");
     ward.round = 1;
-    assert_eq!(ward.run(&ordered).unwrap().update, second.update);
+    assert_eq!(ward.run(&ordered).expect("it is right").update, second.update);
 }
 
 fn no_epoch_changes_nothing(study: impl Fn() -> Study) {
     let ward = Ward::of(study());
     let mut none = arguments();
     none["epochs"] = json!(0);
-    let outcome = ward.run(&none).unwrap();
+    let outcome = ward.run(&none).expect("it is right");
     assert_eq!(outcome.training.steps, 0);
-    assert_eq!(outcome.update, std::fs::read(ward.initial()).unwrap());
+    assert_eq!(outcome.update, std::fs::read(ward.initial()).expect("it is right"));
 }
 
 fn scalars_come_when_they_are_due(study: impl Fn() -> Study) {
-    let outcome = Ward::of(study()).run(&arguments()).unwrap();
+    let outcome = Ward::of(study()).run(&arguments()).expect("it is right");
     let places = outcome.measurements.iter().filter_map(|one| match one.stage {
         Stage::Training { epoch } => Some((
             epoch,
@@ -143,7 +143,7 @@ fn validating_gives_metrics_and_no_update(study: impl Fn() -> Study) {
     ward.mode = Mode::Validate;
     let mut all = arguments();
     all["test_ratio"] = json!(1);
-    let outcome = ward.run(&all).unwrap();
+    let outcome = ward.run(&all).expect("it is right");
     assert_eq!((outcome.data.train, outcome.data.validation), (0, 80));
     assert_eq!(outcome.before.expect("was validated").validation_count, 80);
     assert!(outcome.export.is_none());
@@ -152,42 +152,43 @@ fn validating_gives_metrics_and_no_update(study: impl Fn() -> Study) {
 fn no_row_to_train_on_is_an_error(study: impl Fn() -> Study) {
     let mut all = arguments();
     all["test_ratio"] = json!(1);
-    let failure = Ward::of(study()).run(&all).unwrap_err();
+    let failure = Ward::of(study()).run(&all).expect_err("the round fails");
     assert_eq!(failure.code, Code::DataNoTrainingSamples);
     let mut large = arguments();
     large["loader_args"] = json!({"batch_size": 100, "drop_last": true});
-    let failure = Ward::of(study()).run(&large).unwrap_err();
+    let failure = Ward::of(study()).run(&large).expect_err("the round fails");
     assert_eq!(failure.code, Code::DataNoTrainingSamples);
 }
 
 fn too_few_rows_are_an_error(study: impl Fn() -> Study) {
     let mut ward = Ward::of(study());
     ward.minimum_samples = 81;
-    assert_eq!(ward.run(&arguments()).unwrap_err().code, Code::DataTooFewSamples);
+    assert_eq!(ward.run(&arguments()).expect_err("the round fails").code, Code::DataTooFewSamples);
     ward.minimum_samples = 61;
-    assert_eq!(ward.run(&arguments()).unwrap_err().code, Code::DataTooFewSamples);
+    assert_eq!(ward.run(&arguments()).expect_err("the round fails").code, Code::DataTooFewSamples);
     ward.minimum_samples = 60;
-    ward.run(&arguments()).unwrap();
+    ward.run(&arguments()).expect("it is right");
 }
 
 /// Writes parameters with one tensor changed.
 fn changed(ward: &Ward, change: impl Fn(&Tensor) -> Tensor) -> std::path::PathBuf {
-    let bytes = std::fs::read(ward.initial()).unwrap();
+    let bytes = std::fs::read(ward.initial()).expect("it is right");
     let mut model = Parameters::new();
-    for (name, tensor) in Parameters::from_bytes(&bytes).unwrap().iter() {
+    for (name, tensor) in Parameters::from_bytes(&bytes).expect("it is right").iter() {
         let is_weight = name.ends_with("weight");
         let tensor = if is_weight { change(tensor) } else { tensor.clone() };
-        model.insert(name, tensor).unwrap();
+        model.insert(name, tensor).expect("it is right");
     }
     let path = ward.folder.path().join("changed.safetensors");
-    std::fs::write(&path, model.to_bytes(None).unwrap()).unwrap();
+    std::fs::write(&path, model.to_bytes(None).expect("it is right")).expect("it is right");
     path
 }
 
 fn parameters_of_another_model_are_a_mismatch(study: impl Fn() -> Study) {
     let ward = Ward::of(study());
-    let other = changed(&ward, |_| Tensor::from_f32(&[3, 1], &[0.0; 3]).unwrap());
-    let failure = ward.run_from(&other, &arguments(), Recorder::default()).unwrap_err();
+    let other = changed(&ward, |_| Tensor::from_f32(&[3, 1], &[0.0; 3]).expect("it is right"));
+    let failure =
+        ward.run_from(&other, &arguments(), Recorder::default()).expect_err("the round fails");
     assert_eq!(failure.code, Code::ParametersMismatch);
     let detail = failure.detail.expect("the tensors are named");
     assert!(matches!(*detail, protocol::Detail::Tensors { .. }), "{detail:?}");
@@ -195,16 +196,18 @@ fn parameters_of_another_model_are_a_mismatch(study: impl Fn() -> Study) {
 
 fn parameters_that_are_no_numbers_are_invalid(study: impl Fn() -> Study) {
     let ward = Ward::of(study());
-    let other =
-        changed(&ward, |tensor| Tensor::from_f32(tensor.shape(), &[f32::NAN, 0.0]).unwrap());
-    let failure = ward.run_from(&other, &arguments(), Recorder::default()).unwrap_err();
+    let other = changed(&ward, |tensor| {
+        Tensor::from_f32(tensor.shape(), &[f32::NAN, 0.0]).expect("it is right")
+    });
+    let failure =
+        ward.run_from(&other, &arguments(), Recorder::default()).expect_err("the round fails");
     assert_eq!(failure.code, Code::ParametersInvalid);
 }
 
 fn an_optimizer_argument_that_is_not_taken_is_named(study: impl Fn() -> Study) {
     let mut wrong = arguments();
     wrong["optimizer_args"]["betas"] = json!([0.9, 0.99]);
-    let failure = Ward::of(study()).run(&wrong).unwrap_err();
+    let failure = Ward::of(study()).run(&wrong).expect_err("the round fails");
     assert_eq!(failure.code, Code::ArgumentsInvalid);
     let detail = failure.detail.expect("the argument is named");
     let named = matches!(&*detail, protocol::Detail::Argument { key, value, .. }
@@ -215,7 +218,7 @@ fn an_optimizer_argument_that_is_not_taken_is_named(study: impl Fn() -> Study) {
 fn a_learning_rate_beyond_reason_diverges(study: impl Fn() -> Study) {
     let mut wild = arguments();
     wild["optimizer_args"]["lr"] = json!(1e38);
-    let failure = Ward::of(study()).run(&wild).unwrap_err();
+    let failure = Ward::of(study()).run(&wild).expect_err("the round fails");
     assert_eq!(failure.code, Code::TrainingDiverged);
 }
 
@@ -224,15 +227,15 @@ fn a_cancelled_round_ends_and_the_next_one_runs(study: impl Fn() -> Study) {
     let mut long = arguments();
     long["epochs"] = json!(1_000_000);
     let recorder = Recorder { interrupt_after: Some(4), ..Recorder::default() };
-    let failure = ward.run_from(&ward.initial(), &long, recorder).unwrap_err();
+    let failure = ward.run_from(&ward.initial(), &long, recorder).expect_err("the round fails");
     assert_eq!(failure.code, Code::Cancelled);
-    ward.run(&arguments()).unwrap();
+    ward.run(&arguments()).expect("it is right");
 }
 
 fn one_class_has_no_area(study: impl Fn() -> Study) {
     let ward = Ward::with_table(study(), &table(80).replace(",ill", ",well"));
     let mut asked = arguments();
     asked["test_metric"] = json!("ROC_AUC");
-    let outcome = ward.run(&asked).unwrap();
+    let outcome = ward.run(&asked).expect("it is right");
     assert!(outcome.warnings.contains(&Warning::MetricSingleClass), "{:?}", outcome.warnings);
 }
