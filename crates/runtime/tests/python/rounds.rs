@@ -93,3 +93,15 @@ fn plans_see_no_column_that_was_not_asked_for() {
     let initial = ward.initial(&arguments()).unwrap();
     ward.run(&initial, &arguments()).unwrap();
 }
+
+#[test]
+fn a_plan_whose_predictions_fail_trains_all_the_same() {
+    let proper = "        return torch.sigmoid(self.model()(data)).squeeze(1)";
+    let plan = TORCH.replace(proper, "        raise ValueError('patient 4711')");
+    let Some(ward) = Ward::new(&plan, &table()) else { return };
+    let initial = ward.initial(&arguments()).unwrap();
+    let outcome = ward.run(&initial, &arguments()).unwrap();
+    assert!(outcome.before.is_none() && outcome.after.is_none());
+    assert_eq!(outcome.training.steps, 8);
+    assert!(Reader::open(&outcome.update).is_ok());
+}

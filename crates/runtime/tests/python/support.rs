@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataset::{Options, Registered, register};
-use protocol::{MetricsReport, Mode};
+use protocol::{Code, MetricsReport, Mode};
 use runtime::python::{Cause, Ending, Job, Life, Worker, Workers, write_package};
 use runtime::{
     Assignment, Confinement, DataGrant, DataSummary, ExportSummary, Failure, Instance,
     Interruption, Measurement, Monitor, PythonRuntime, Runtime, TrainingSummary, Unfollowed,
-    Validated, python_initial_parameters,
+    Validated, ValidationOutcome, python_initial_parameters,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -215,13 +215,22 @@ impl Ward {
             minimum_samples: 1,
         };
         let data = instance.open_data(&grant, &mut recorder)?;
-        let before = instance.validate(Validated::Global, &mut recorder)?.report;
+        let before = measured(instance.validate(Validated::Global, &mut recorder))?;
         let training = instance.train(&mut recorder)?;
-        let after = instance.validate(Validated::Local, &mut recorder)?.report;
+        let after = measured(instance.validate(Validated::Local, &mut recorder))?;
         let update = self.folder.path().join("update.safetensors");
         let export = instance.export(&update, &mut recorder)?;
         let measurements = recorder.measurements;
         Ok(Outcome { data, before, after, training, measurements, export, update })
+    }
+}
+
+/// A metric that cannot be computed ends no round.
+fn measured(outcome: Result<ValidationOutcome, Failure>) -> Result<Option<MetricsReport>, Failure> {
+    match outcome {
+        Ok(outcome) => Ok(outcome.report),
+        Err(failure) if failure.code == Code::TrainingFailed => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
