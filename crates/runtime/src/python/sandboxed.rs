@@ -74,7 +74,11 @@ impl SandboxedWorkers {
         let known = [("torch", "torch"), ("scikit-learn", "sklearn")];
         let warm_up = known.iter().filter(|(package, _)| has(package));
         ServerOptions {
-            warm_up: warm_up.map(|(_, module)| *module).chain([WORKER]).map(str::to_owned).collect(),
+            warm_up: warm_up
+                .map(|(_, module)| *module)
+                .chain([WORKER])
+                .map(str::to_owned)
+                .collect(),
             minimum: self.confining.minimum,
             ..ServerOptions::new(&environment.interpreter, &self.confining.package)
         }
