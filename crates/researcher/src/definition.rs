@@ -136,7 +136,9 @@ fn common_columns(sites: &[Site]) -> Result<Vec<String>, Error> {
         site.dataset.columns.iter().map(|column| column.name.as_str()).collect()
     });
     let shown: Vec<BTreeSet<&str>> = shown.collect();
-    let Some((first, others)) = shown.split_first() else { return Err(ResolveError::NoSite.into()) };
+    let Some((first, others)) = shown.split_first() else {
+        return Err(ResolveError::NoSite.into());
+    };
     if others.iter().all(|other| other == first) {
         return Ok(Vec::new());
     }
