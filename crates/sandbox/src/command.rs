@@ -87,8 +87,9 @@ pub fn run(launcher: &Launcher, command: &Command) -> Result<End, Error> {
 pub(crate) fn run_and_tell(launcher: &Launcher, command: &Command) -> Result<(End, Facts), Error> {
     let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
     let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
-    let session = Session::start(launcher, prepare(command), stdout_writer, stderr_writer)?;
+    let session = Session::start(launcher)?;
     let reports = session.register(ONLY)?;
+    session.prepare(prepare(command), stdout_writer, stderr_writer)?;
     let facts = session.found(command.minimum)?;
     match awaited(&reports, "the program's start", START)? {
         Report::Started { .. } => {}

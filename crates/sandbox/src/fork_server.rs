@@ -118,7 +118,8 @@ impl ForkServer {
         let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
         let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
         let prepare = prepare(options, &granted);
-        let session = Session::start(launcher, prepare, stdout_writer, stderr_writer)?;
+        let session = Session::start(launcher)?;
+        session.prepare(prepare, stdout_writer, stderr_writer)?;
         let facts = session.found(options.minimum)?;
         let mut capture = Capture::of(stdout, stderr);
         let printed = std::thread::spawn(move || {

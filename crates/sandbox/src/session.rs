@@ -35,13 +35,8 @@ struct Routes {
 }
 
 impl Session {
-    /// Starts a launcher and tells it what to make.
-    pub(crate) fn start(
-        launcher: &Launcher,
-        prepare: Prepare,
-        stdout: PipeWriter,
-        stderr: PipeWriter,
-    ) -> Result<Self, Error> {
+    /// Starts a launcher, which makes nothing before it is told what.
+    pub(crate) fn start(launcher: &Launcher) -> Result<Self, Error> {
         let (ours, theirs) = Channel::pair().map_err(Error::system("make a pair of sockets"))?;
         let channel = Arc::new(ours);
         let routes = Arc::new(Mutex::new(Routes::default()));
@@ -62,10 +57,20 @@ impl Session {
             .recv()
             .map_err(|_| Error::Gone)?
             .map_err(|source| Error::Launcher { program: launcher.program.clone(), source })?;
-        let outputs = [stdout.as_fd(), stderr.as_fd()];
-        let sent = session.channel.send(&Request::Prepare(prepare), &outputs);
-        sent.map_err(Error::system("send to the launcher"))?;
         Ok(session)
+    }
+
+    /// Tells the launcher what to make. A job that begins with it must be registered before: its reports may come at
+    /// once, and those of a job that nobody has registered are lost.
+    pub(crate) fn prepare(
+        &self,
+        prepare: Prepare,
+        stdout: PipeWriter,
+        stderr: PipeWriter,
+    ) -> Result<(), Error> {
+        let outputs = [stdout.as_fd(), stderr.as_fd()];
+        let sent = self.channel.send(&Request::Prepare(prepare), &outputs);
+        sent.map_err(Error::system("send to the launcher"))
     }
 
     /// Waits for what the launcher found, and for nothing less than the level that is demanded.
