@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy
@@ -81,8 +82,9 @@ class NeuralFamily(Family):
         self._fit(data, target)
         return float(self.estimator.loss_)
 
+    @abstractmethod
     def _start_target(self, count: int) -> numpy.ndarray:
-        raise NotImplementedError
+        """Targets with every class, from which the estimator learns its shape."""
 
     def _fit(self, data: numpy.ndarray, target: numpy.ndarray) -> None:
         if self.classifies:
