@@ -18,7 +18,7 @@ use super::export::{self, Outlet};
 use super::frame::Patience;
 use super::granted_view::GrantedView;
 use super::message::{
-    DataOpened, Exported, Initialised, Instantiated, Nothing, OpenData, Request, TensorBody,
+    DataOpened, Exported, Family, Initialised, Instantiated, Nothing, OpenData, Request, TensorBody,
 };
 use super::optimizer_arguments;
 use super::training::{self, Course};
@@ -79,8 +79,8 @@ impl PythonInstance {
         let mut patience = Patience::new(monitor, STARTING);
         let built: Instantiated =
             dialogue.ask(Step::Instantiate, &request, enclosed, &mut patience)?;
+        let versions = versions(&built);
         let names = built.metrics.map(|names| names.into_iter().take(MOST_METRICS).collect());
-        let versions = format!("{:?}, Python {}, {:?}", built.family, built.python, built.versions);
         Ok(Self {
             dialogue,
             assignment,
@@ -345,6 +345,25 @@ impl Instance for PythonInstance {
     }
 }
 
+/// What the plan runs on, for the node's log: short, whatever the worker says.
+fn versions(built: &Instantiated) -> String {
+    let told = built.versions.iter().take(MOST_VERSIONS).filter_map(|(package, version)| {
+        let version = version.as_str()?;
+        Some((package.as_str(), version))
+    });
+    let mut line = match built.family {
+        Family::Torch => "a plan for PyTorch".to_owned(),
+        Family::Sklearn => "a plan for scikit-learn".to_owned(),
+    };
+    for (package, version) in std::iter::once(("Python", built.python.as_str())).chain(told) {
+        let plain = |text: &str| -> String {
+            text.chars().filter(|c| !c.is_control()).take(LONGEST_VERSION).collect()
+        };
+        line.push_str(&format!(", {} {}", plain(package), plain(version)));
+    }
+    line
+}
+
 /// A table's classes are the plan's own business, so the node cannot split by them.
 fn unstratified() -> Failure {
     let rule = "needs classes that the node knows: those of an image folder, or of a native plan";
@@ -417,3 +436,7 @@ const STARTING: Duration = Duration::from_secs(120);
 
 /// How long a request may take that does not train or validate.
 const PREPARING: Duration = Duration::from_secs(600);
+/// Packages whose versions are logged.
+const MOST_VERSIONS: usize = 8;
+/// Characters of a package's name, and of its version.
+const LONGEST_VERSION: usize = 32;
