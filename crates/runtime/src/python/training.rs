@@ -47,7 +47,9 @@ impl Course<'_> {
                     let (steps, samples_trained) = (trained.steps, trained.samples_trained);
                     return Ok(TrainingSummary { steps, samples_trained, ..summary });
                 }
-                Said::Order(epoch) if epoch.epoch == place.epochs => {
+                Said::Order(epoch)
+                    if epoch.epoch == place.epochs && epoch.epoch < self.epochs() =>
+                {
                     place = Position { epochs: place.epochs + 1, iteration: 0 };
                     self.answer(dialogue, epoch, patience)?;
                 }
@@ -125,6 +127,16 @@ impl Course<'_> {
             TrainingLength::Epochs { batch_maximum: None, .. } | TrainingLength::Updates(_) => {
                 self.batches()
             }
+        }
+    }
+
+    /// Epochs that the training may begin.
+    fn epochs(&self) -> u64 {
+        let training = self.arguments.training();
+        match training.length {
+            _ if training.dry_run => 1,
+            TrainingLength::Epochs { epochs, .. } => epochs,
+            TrainingLength::Updates(updates) => updates.get().div_ceil(self.batches_taken()),
         }
     }
 

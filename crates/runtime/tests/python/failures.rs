@@ -111,6 +111,18 @@ fn a_worker_that_speaks_out_of_turn_is_ended() {
 }
 
 #[test]
+fn a_worker_that_asks_for_more_epochs_than_the_arguments_say_is_ended() {
+    let plan = TORCH.replace(
+        "        output = ",
+        "        import socket, struct\n        text = b'{\"id\":7,\"order\":{\"epoch\":1}}'\n        \
+         socket.socket(fileno=0).sendall(struct.pack('<IQ', len(text), 0) + text)\n        output = ",
+    );
+    let Some(failure) = fail(&plan) else { return };
+    assert_eq!(failure.code, Code::TrainingFailed);
+    assert!(failure.local.contains("out of place in training"), "{}", failure.local);
+}
+
+#[test]
 fn a_worker_that_is_gone_fails_in_the_phase_that_it_left() {
     let plan =
         TORCH.replace("        output = ", "        import os; os._exit(0)\n        output = ");
