@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sandbox::{Launcher, Level};
+use sandbox::{Bounds, Launcher, Level};
 use serde::{Deserialize, Serialize};
 
 use crate::carrier::blocking;
@@ -15,6 +15,9 @@ use crate::site::Site;
 pub struct SandboxStatus {
     /// The level that the machine reaches; `D` where it cannot confine, or an attack was not held.
     pub level: Level,
+    /// What holds memory, threads and processor time: control groups, or the warden by itself.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// What keeps it from the best level.
     pub missing: Vec<String>,
     /// The attacks that were not held.
@@ -55,12 +58,16 @@ pub(crate) async fn run(site: Arc<Site>) {
     let found = match blocking(move || sandbox::self_test(&launcher)).await {
         Ok(report) => SandboxStatus {
             level: report.level,
+            bounds: report.bounds,
             not_held: report.probes.iter().filter(|probe| !probe.held).map(name).collect(),
             missing: report.missing,
         },
-        Err(error) => {
-            SandboxStatus { level: Level::D, missing: vec![chain(&error)], not_held: Vec::new() }
-        }
+        Err(error) => SandboxStatus {
+            level: Level::D,
+            bounds: Bounds::default(),
+            missing: vec![chain(&error)],
+            not_held: Vec::new(),
+        },
     };
     tell(&found, site.config.python.minimum_sandbox_level);
     site.self_test.keep(found);
@@ -71,12 +78,12 @@ fn name(probe: &sandbox::Probe) -> String {
 }
 
 fn tell(found: &SandboxStatus, minimum: Level) {
-    let SandboxStatus { level, missing, not_held } = found;
+    let SandboxStatus { level, bounds, missing, not_held } = found;
     let missing = missing.join("; ");
     if *level < minimum {
         let not_held = not_held.join("; ");
         tracing::error!(%level, %minimum, missing, not_held, "Python plans are refused: the sandbox is too weak");
     } else {
-        tracing::info!(%level, missing, "the sandbox holds");
+        tracing::info!(%level, %bounds, missing, "the sandbox holds");
     }
 }

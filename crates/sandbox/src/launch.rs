@@ -7,14 +7,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::channel::Channel;
+use crate::control_groups::Groups;
 use crate::filter::{Execution, Filter, Kind, User};
 use crate::grants;
 use crate::message::{Prepare, Reason, Report, Request};
 use crate::system::{self, Forked};
 use crate::warden::confine::switch_user;
 use crate::warden::place::{self, Place};
-use crate::warden::{Identity, Warden};
-use crate::{Facts, Level, filter, landlock, probe};
+use crate::warden::{Enclosure, Identity, Warden};
+use crate::{Bounds, Facts, Level, filter, landlock, probe};
 
 /// What the launcher's program calls when it is started as one, with the arguments that are the launcher's own.
 ///
@@ -41,7 +42,9 @@ fn attend() -> io::Result<()> {
     else {
         return Err(io::Error::from(io::ErrorKind::InvalidData));
     };
-    let facts = find(&prepare);
+    // Groups are found by paths that namespaces would hide.
+    let groups = Groups::delegated();
+    let facts = find(&prepare, groups.is_some());
     channel.send(&Report::Found(facts.clone()), &[])?;
     if facts.level() < prepare.minimum || facts.level() == Level::D {
         return Ok(());
@@ -60,7 +63,7 @@ fn attend() -> io::Result<()> {
         }
         rustix::process::set_parent_process_death_signal(signal)?;
     }
-    if let Err(error) = stay(&channel, prepare, &facts, [stdout, stderr]) {
+    if let Err(error) = stay(&channel, prepare, (&facts, groups), [stdout, stderr]) {
         let reason = Reason::Fact(format!("the sandbox cannot be made: {error}"));
         channel.send(&Report::Refused { job: None, reason }, &[])?;
     }
@@ -70,19 +73,20 @@ fn attend() -> io::Result<()> {
 fn stay(
     channel: &Channel,
     prepare: Prepare,
-    facts: &Facts,
+    (facts, groups): (&Facts, Option<Groups>),
     outputs: [OwnedFd; 2],
 ) -> io::Result<()> {
     let place = Place::make(facts.namespaces, &prepare.scratch)?;
     let identity = if facts.own_user { Identity::Own(own_user()) } else { Identity::Same };
     let landlock = facts.landlock >= landlock::OLDEST;
-    let mut warden = Warden::new(channel, place, identity, landlock);
+    let mut warden = Warden::new(channel, Enclosure { place, identity, landlock, groups });
     warden.attend(prepare, outputs)
 }
 
-fn find(prepare: &Prepare) -> Facts {
+fn find(prepare: &Prepare, has_groups: bool) -> Facts {
     let namespaces = tried(|| {
         place::enter_namespaces()?;
+        place::hide_groups()?;
         // A process namespace begins with the first child, and without one nothing can be mounted of it.
         match system::fork()? {
             Forked::Child => {
@@ -108,7 +112,8 @@ fn find(prepare: &Prepare) -> Facts {
         let kind = Kind { execution: Execution::Refused, user: User::Same };
         filter::install(&Filter::generate(kind)).map(drop)
     });
-    Facts { landlock: landlock::version(), filter, namespaces, own_user }
+    let bounds = if has_groups { Bounds::Cgroup } else { Bounds::Watcher };
+    Facts { landlock: landlock::version(), filter, namespaces, own_user, bounds }
 }
 
 /// Everything that a user of its own must be able to read or pass; scratch folders are made below the last where

@@ -60,6 +60,28 @@ pub struct Facts {
     pub namespaces: bool,
     /// Whether the confined process has a user of its own, who owns nothing.
     pub own_user: bool,
+    /// What holds memory, threads and processor time to their limits.
+    pub bounds: Bounds,
+}
+
+/// What holds memory, threads and processor time to their limits. It does not change the level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bounds {
+    /// A control group for each job, which the system enforces at once; the warden looks beside it.
+    Cgroup,
+    /// The warden, which looks every few milliseconds, and the limits of single processes.
+    #[default]
+    Watcher,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cgroup => "cgroup",
+            Self::Watcher => "watcher",
+        })
+    }
 }
 
 impl Facts {
@@ -109,7 +131,7 @@ mod tests {
     use super::*;
 
     fn facts(landlock: u32, filter: bool, namespaces: bool, own_user: bool) -> Facts {
-        Facts { landlock, filter, namespaces, own_user }
+        Facts { landlock, filter, namespaces, own_user, bounds: Bounds::Watcher }
     }
 
     #[test]

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::command::run_and_tell;
 use crate::outcome::{End, Outcome};
-use crate::{Command, Error, Facts, Launcher, Level, Limit, Limits};
+use crate::{Bounds, Command, Error, Facts, Launcher, Level, Limit, Limits};
 
 /// What the self-test found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The level that this machine reaches for a program that anybody may read: `D` where a probe was not held.
     pub level: Level,
+    /// What holds memory, threads and processor time.
+    pub bounds: Bounds,
     /// What keeps the level from being the best.
     pub missing: Vec<String>,
     /// The probes; none where nothing could be confined.
@@ -81,9 +83,9 @@ fn attack(launcher: &Launcher, secret: &std::path::Path) -> Result<Report, Error
     }
     if !probes.iter().all(|probe| probe.held) {
         let missing = vec!["a probe was not held".to_owned()];
-        return Ok(Report { level: Level::D, missing, probes });
+        return Ok(Report { level: Level::D, bounds: found.bounds, missing, probes });
     }
-    Ok(Report { level: found.level(), missing: found.missing(), probes })
+    Ok(Report { level: found.level(), bounds: found.bounds, missing: found.missing(), probes })
 }
 
 fn judged(name: &'static str, expected: &Expected, end: &End) -> Probe {
@@ -102,7 +104,7 @@ fn judged(name: &'static str, expected: &Expected, end: &End) -> Probe {
 }
 
 fn without(level: Level, facts: &Facts) -> Report {
-    Report { level, missing: facts.missing(), probes: Vec::new() }
+    Report { level, bounds: facts.bounds, missing: facts.missing(), probes: Vec::new() }
 }
 
 fn secret() -> std::io::Result<std::path::PathBuf> {

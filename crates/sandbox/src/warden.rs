@@ -22,6 +22,7 @@ use supervised::{Death, Process, Supervised};
 use view::View;
 
 use crate::channel::Channel;
+use crate::control_groups::{Group, Groups};
 use crate::filter::{Execution, Filter, Kind, User};
 use crate::landlock::{Access, Ruleset};
 use crate::limits::Limits;
@@ -42,11 +43,18 @@ pub(crate) enum Identity {
 /// Watches the confined processes of one launcher.
 pub(crate) struct Warden<'a> {
     control: &'a Channel,
-    place: Place,
-    identity: Identity,
-    landlock: bool,
-    server: Option<Server>,
+    // Jobs and their groups end before the folder that the groups are in.
     jobs: BTreeMap<u64, Supervised>,
+    enclosure: Enclosure,
+    server: Option<Server>,
+}
+
+/// What a warden has to confine with.
+pub(crate) struct Enclosure {
+    pub(crate) place: Place,
+    pub(crate) identity: Identity,
+    pub(crate) landlock: bool,
+    pub(crate) groups: Option<Groups>,
 }
 
 struct Server {
@@ -72,13 +80,8 @@ enum Next {
 }
 
 impl<'a> Warden<'a> {
-    pub(crate) fn new(
-        control: &'a Channel,
-        place: Place,
-        identity: Identity,
-        landlock: bool,
-    ) -> Self {
-        Self { control, place, identity, landlock, server: None, jobs: BTreeMap::new() }
+    pub(crate) fn new(control: &'a Channel, enclosure: Enclosure) -> Self {
+        Self { control, jobs: BTreeMap::new(), enclosure, server: None }
     }
 
     /// Makes what was asked for and stays until the caller is gone or the only program has ended.
@@ -111,32 +114,36 @@ impl<'a> Warden<'a> {
         threads: u32,
         outputs: &[OwnedFd; 2],
     ) -> io::Result<()> {
-        let scratch = self.place.scratch(ONLY, limits, self.owner())?;
+        let scratch = self.enclosure.place.scratch(ONLY, limits, self.owner())?;
         let mut granted = grants::system();
         granted.push((prepare.program.clone(), Access::Execute));
         granted.extend(prepare.read.iter().map(|path| (path.clone(), Access::Read)));
         if let Some((path, reason)) = missing(&granted) {
             return self.refuse(Some(ONLY), Reason::Grant { path, reason });
         }
-        let rules = self.landlock.then(|| rules(&granted, scratch.path())).transpose()?;
-        let view = (!self.landlock).then(|| self.view(&granted, scratch.path())).transpose()?;
+        let rules = self.enclosure.landlock.then(|| rules(&granted, scratch.path())).transpose()?;
+        let view =
+            (!self.enclosure.landlock).then(|| self.view(&granted, scratch.path())).transpose()?;
         let (report, theirs) = Channel::pair()?;
         let kind = Kind { execution: Execution::AskOnce, user: self.user() };
         let resources = limits.resources(threads);
+        let group = self.group(ONLY, limits, threads)?;
         let program = Program {
             program: &prepare.program,
             arguments: &prepare.arguments,
             environment: confine::environment(scratch.path(), threads, &prepare.environment),
             scratch: scratch.path(),
             outputs,
-            identity: self.identity,
+            identity: self.enclosure.identity,
+            is_namespaced: self.enclosure.place.is_mounted(),
+            group: group.as_ref(),
             resources: &resources,
             rules,
             view,
             ending: Ending::Filtered(kind, theirs),
         };
         let process = start(program)?;
-        let mut job = Supervised::new(ONLY, scratch, limits.clone(), threads, report);
+        let mut job = Supervised::new(ONLY, scratch, limits.clone(), threads, report).within(group);
         job.attach(process, Death::Own);
         self.jobs.insert(ONLY, job);
         Ok(())
@@ -144,24 +151,26 @@ impl<'a> Warden<'a> {
 
     fn serve(&mut self, prepare: &Prepare, outputs: &[OwnedFd; 2]) -> io::Result<()> {
         let Mode::Serve { job, path, warm_up } = &prepare.mode else { return Ok(()) };
-        if !self.landlock {
+        if !self.enclosure.landlock {
             let fact = "an interpreter that forks needs Landlock; its programs can run one by one";
             return self.refuse(None, Reason::Fact(fact.to_owned()));
         }
         let mut rules = Ruleset::refusing_everything()?;
         rules.allow(Path::new("/"), Access::Execute)?;
-        rules.allow(self.place.base(), Access::Scratch)?;
+        rules.allow(self.enclosure.place.base(), Access::Scratch)?;
         rules.allow(Path::new("/dev/null"), Access::Device)?;
         let (channel, theirs) = Channel::pair()?;
         let resources = [limits::Resource { number: libc::RLIMIT_CORE, soft: 0, hard: 0 }];
-        let base = self.place.base().to_owned();
+        let base = self.enclosure.place.base().to_owned();
         let program = Program {
             program: &prepare.program,
             arguments: &prepare.arguments,
             environment: confine::environment(&base, 1, &prepare.environment),
             scratch: Path::new("/"),
             outputs,
-            identity: self.identity,
+            identity: self.enclosure.identity,
+            is_namespaced: self.enclosure.place.is_mounted(),
+            group: None,
             resources: &resources,
             rules: Some(rules),
             view: None,
@@ -258,7 +267,7 @@ impl<'a> Warden<'a> {
         if let Some((path, reason)) = barred {
             return self.refuse(Some(fork.job), Reason::Grant { path, reason });
         }
-        let scratch = self.place.scratch(fork.job, &fork.limits, self.owner())?;
+        let scratch = self.enclosure.place.scratch(fork.job, &fork.limits, self.owner())?;
         let rules = rules(&granted, scratch.path())?.into_descriptor();
         let (report, theirs) = Channel::pair()?;
         let path = scratch.path().to_string_lossy().into_owned();
@@ -268,8 +277,9 @@ impl<'a> Warden<'a> {
             threads: fork.threads.max(1),
             resources: fork.limits.resources(fork.threads),
         };
+        let group = self.group(fork.job, &fork.limits, fork.threads)?;
         let job = Supervised::new(fork.job, scratch, fork.limits, fork.threads, report);
-        self.jobs.insert(fork.job, job);
+        self.jobs.insert(fork.job, job.within(group));
         let Some(server) = &self.server else {
             return Err(io::Error::from(io::ErrorKind::NotConnected));
         };
@@ -290,7 +300,9 @@ impl<'a> Warden<'a> {
             Answer::Forked { job, pid } => {
                 let process = Process::of(pid)?;
                 if let Some(job) = self.jobs.get_mut(&job) {
-                    job.attach(process, Death::Servers);
+                    job.admit(&process)?;
+                    let started = job.attach(process, Death::Servers);
+                    started.map_or(Ok(()), |started| self.control.send(&started, &[]))?;
                 }
             }
             Answer::NotForked { job, reason } => {
@@ -363,13 +375,13 @@ impl<'a> Warden<'a> {
     }
 
     fn view(&self, granted: &[(PathBuf, Access)], scratch: &Path) -> io::Result<View> {
-        let root = self.place.base().join("root");
+        let root = self.enclosure.place.base().join("root");
         std::fs::create_dir_all(&root)?;
         Ok(View { root, grants: granted.to_vec(), scratch: scratch.to_owned() })
     }
 
     fn barred(&self, paths: &[PathBuf]) -> Option<(PathBuf, String)> {
-        if self.identity == Identity::Same {
+        if self.enclosure.identity == Identity::Same {
             return None;
         }
         let unique: BTreeSet<&PathBuf> = paths.iter().collect();
@@ -380,15 +392,22 @@ impl<'a> Warden<'a> {
         })
     }
 
+    /// A job's group, with room for its scratch folder where that lies in memory.
+    fn group(&self, job: u64, limits: &Limits, threads: u32) -> io::Result<Option<Group>> {
+        let scratch = if self.enclosure.place.is_mounted() { limits.disk } else { 0 };
+        let groups = self.enclosure.groups.as_ref();
+        groups.map(|groups| groups.group(job, limits, scratch, threads)).transpose()
+    }
+
     fn owner(&self) -> Option<u32> {
-        match self.identity {
+        match self.enclosure.identity {
             Identity::Own(user) => Some(user),
             Identity::Same => None,
         }
     }
 
     fn user(&self) -> User {
-        match self.identity {
+        match self.enclosure.identity {
             Identity::Own(_) => User::Own,
             Identity::Same => User::Same,
         }

@@ -11,13 +11,14 @@ use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::{Gid, Uid};
 
 use crate::channel::Channel;
+use crate::control_groups::Group;
 use crate::filter::{self, Filter, Kind};
 use crate::landlock::Ruleset;
 use crate::limits::Resource;
 use crate::message::Confinement;
 use crate::system;
-use crate::warden::Identity;
 use crate::warden::view::View;
+use crate::warden::{Identity, place};
 
 /// A program, and everything that is put around it.
 pub(crate) struct Program<'a> {
@@ -27,6 +28,9 @@ pub(crate) struct Program<'a> {
     pub(crate) scratch: &'a Path,
     pub(crate) outputs: &'a [OwnedFd; 2],
     pub(crate) identity: Identity,
+    /// Whether there are namespaces around it.
+    pub(crate) is_namespaced: bool,
+    pub(crate) group: Option<&'a Group>,
     pub(crate) resources: &'a [Resource],
     pub(crate) rules: Option<Ruleset>,
     pub(crate) view: Option<View>,
@@ -54,6 +58,12 @@ impl Program<'_> {
     fn confine(&mut self) -> io::Result<std::process::Command> {
         // A session that has no terminal cannot push characters into one.
         let _leads_already = rustix::process::setsid();
+        if let Some(group) = self.group {
+            group.admit(0).map_err(|error| stated("its control group", &error))?;
+        }
+        if self.is_namespaced {
+            place::hide_groups().map_err(|error| stated("a view of control groups", &error))?;
+        }
         let null = File::open("/dev/null")?;
         if let Some(view) = self.view.take() {
             view.enter().map_err(|error| stated("the view of granted paths", &error))?;

@@ -13,8 +13,7 @@ pub(crate) fn enter_namespaces() -> io::Result<()> {
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWUTS;
     if system::unshare(flags).is_err() {
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
@@ -26,6 +25,12 @@ pub(crate) fn enter_namespaces() -> io::Result<()> {
     let nothing = Path::new("none");
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     Mount { source: nothing, kind: "", flags, options: "" }.at(Path::new("/"))
+}
+
+/// Lets this process, and what it starts, see its own control group as the top of all. The warden stays outside:
+/// from inside no process could be put into a group beside.
+pub(crate) fn hide_groups() -> io::Result<()> {
+    system::unshare(libc::CLONE_NEWCGROUP)
 }
 
 /// A folder below which every job gets its scratch folder.
@@ -57,6 +62,11 @@ impl Place {
         // The mask may have taken what others need to pass.
         std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o711))?;
         Ok(Self { base, mounted: false })
+    }
+
+    /// Whether scratch folders are file systems of their own, which there are only in namespaces.
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.mounted
     }
 
     /// The folder.

@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::Limit;
 use crate::channel::Channel;
+use crate::control_groups::Group;
 use crate::filter::{self, Decision};
 use crate::limits::Limits;
 use crate::message::{Confinement, Ended, Reason, Report};
@@ -61,6 +62,7 @@ pub(crate) struct Supervised {
     report: Option<Channel>,
     listener: Option<OwnedFd>,
     scratch: Scratch,
+    group: Option<Group>,
     limits: Limits,
     threads: u32,
     begun: Instant,
@@ -79,6 +81,8 @@ enum Stage {
     Confining,
     Confined,
     Started,
+    /// A layer could not be put on.
+    Refused,
 }
 
 impl Supervised {
@@ -97,6 +101,7 @@ impl Supervised {
             report: Some(report),
             listener: None,
             scratch,
+            group: None,
             limits,
             threads,
             begun: now,
@@ -110,13 +115,34 @@ impl Supervised {
         }
     }
 
-    /// Says which process it is.
-    pub(crate) fn attach(&mut self, process: Process, death: Death) {
+    /// Gives it a control group, in which its process is or will be.
+    pub(crate) fn within(mut self, group: Option<Group>) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// Puts its process into its group.
+    pub(crate) fn admit(&mut self, process: &Process) -> io::Result<()> {
+        match self.group.as_ref().map_or(Ok(()), |group| group.admit(process.pid())) {
+            // It has ended already, or will now: nothing of a plan was read.
+            Err(error) => {
+                self.failure = Some(format!("its control group: {error}"));
+                self.stage = Stage::Refused;
+                process.kill();
+                Ok(())
+            }
+            admitted => admitted,
+        }
+    }
+
+    /// Says which process it is; gives the report of the start where the layers were on before that was known.
+    pub(crate) fn attach(&mut self, process: Process, death: Death) -> Option<Report> {
         if self.cause.is_some() {
             process.kill();
         }
         self.process = Some(process);
         self.death = death;
+        if self.report.is_none() { self.started() } else { None }
     }
 
     pub(crate) fn report(&self) -> Option<BorrowedFd<'_>> {
@@ -147,6 +173,10 @@ impl Supervised {
             return;
         }
         self.cause.get_or_insert(outcome);
+        if let Some(group) = &self.group {
+            // The process is ended by itself as well.
+            let _ended_already = group.end();
+        }
         if let Some(process) = &self.process {
             process.kill();
         }
@@ -166,12 +196,14 @@ impl Supervised {
             Ok(Some(mut received)) => match received.message {
                 Confinement::Done => {
                     self.listener = received.descriptors.pop();
-                    self.stage = Stage::Confined;
+                    if self.stage == Stage::Confining {
+                        self.stage = Stage::Confined;
+                    }
                     Ok(None)
                 }
                 Confinement::Failed { reason } => {
                     self.failure = Some(reason);
-                    self.stage = Stage::Confining;
+                    self.stage = Stage::Refused;
                     Ok(None)
                 }
             },
@@ -190,7 +222,8 @@ impl Supervised {
     }
 
     fn started(&mut self) -> Option<Report> {
-        if self.stage != Stage::Confined || self.listener.is_none() {
+        let is_known = self.process.is_some() && self.listener.is_some();
+        if self.stage != Stage::Confined || !is_known {
             return None;
         }
         self.stage = Stage::Started;
@@ -219,13 +252,17 @@ impl Supervised {
             self.end(Outcome::Limit(Limit::Wall));
         }
         let Some(process) = self.process.as_ref().filter(|_| !self.is_dead) else { return };
-        if let Ok(usage) = watch::usage(&process.descriptor, self.limits.memory) {
+        let process = &process.descriptor;
+        if let Ok(usage) = watch::usage(process, self.limits.memory) {
             self.peak = self.peak.max(usage.memory);
             if usage.memory > self.limits.memory {
                 self.end(Outcome::Limit(Limit::Memory));
             } else if usage.threads > u64::from(self.limits.processes) {
                 self.end(Outcome::Limit(Limit::Processes));
             }
+        }
+        if let Some(limit) = self.group.as_ref().and_then(Group::exceeded) {
+            self.end(Outcome::Limit(limit));
         }
         if self.scratch.is_cheap() || self.looked.elapsed() > SELDOM {
             self.looked = Instant::now();
@@ -249,7 +286,9 @@ impl Supervised {
                 told.unwrap_or_else(|| "the process ended before it was confined".to_owned());
             return Report::Refused { job: Some(self.job), reason: Reason::Fact(fact) };
         }
-        let outcome = self.cause.take().unwrap_or_else(|| self.outcome_of(status, processor));
+        let enforced = self.group.as_ref().and_then(Group::exceeded).map(Outcome::Limit);
+        let known = self.cause.take().or(enforced);
+        let outcome = known.unwrap_or_else(|| self.outcome_of(status, processor));
         Report::Ended(Ended {
             job: self.job,
             outcome,

@@ -36,8 +36,8 @@ pub(super) fn people(status: &Status) -> String {
 }
 
 fn sandbox(found: &SandboxStatus) -> String {
-    let SandboxStatus { level, missing, not_held } = found;
-    let mut text = format!("\n  sandbox      level {level}");
+    let SandboxStatus { level, bounds, missing, not_held } = found;
+    let mut text = format!("\n  sandbox      level {level}, limits by {bounds}");
     for what in missing {
         text.push_str(&format!("\n    is missing {what}"));
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sandbox::Level;
+use sandbox::{Bounds, Level};
 use serde::Serialize;
 
 use super::launcher;
@@ -16,8 +16,12 @@ pub(super) fn run(printer: Printer) -> Result<ExitCode, Failure> {
         held: probe.held,
         found: probe.found.clone(),
     });
-    let document =
-        Document { level: report.level, missing: report.missing.clone(), probes: probes.collect() };
+    let document = Document {
+        level: report.level,
+        bounds: report.bounds,
+        missing: report.missing.clone(),
+        probes: probes.collect(),
+    };
     printer.result(&document, people);
     let code = if report.level == Level::D { Status::Refused.number() } else { 0 };
     Ok(ExitCode::from(code))
@@ -25,6 +29,7 @@ pub(super) fn run(printer: Printer) -> Result<ExitCode, Failure> {
 
 fn people(document: &Document) -> String {
     let mut text = format!("this machine reaches level {}\n", document.level);
+    text.push_str(&format!("  limits    by {}\n", document.bounds));
     for missing in &document.missing {
         text.push_str(&format!("  missing   {missing}\n"));
     }
@@ -38,6 +43,7 @@ fn people(document: &Document) -> String {
 #[derive(Debug, Serialize)]
 struct Document {
     level: Level,
+    bounds: Bounds,
     missing: Vec<String>,
     probes: Vec<Probe>,
 }
