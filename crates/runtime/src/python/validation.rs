@@ -5,7 +5,7 @@ use protocol::{MetricsReport, Warning};
 use serde_json::{Map, Value};
 use training_plan::arguments::Validation;
 use training_plan::metric::{
-    Metric, MetricOptions, Observations, evaluate, summarise, summarise_regression,
+    Metric, MetricOptions, MetricTask, Observations, evaluate, summarise, summarise_regression,
 };
 
 use super::dialogue::{Dialogue, Enclosed, Step};
@@ -136,11 +136,16 @@ impl Pass<'_> {
                 }
             }
         }
-        let sums = match rated.kind {
-            TruthKind::Label => summarise(rated.truth(), rated.prediction(), &chosen),
-            TruthKind::Number => summarise_regression(rated.truth(), rated.prediction()),
+        let sums = match (rated.kind, asked.task()) {
+            (TruthKind::Label, MetricTask::Classification) => rated
+                .has_class_numbers()
+                .then(|| summarise(rated.truth(), rated.prediction(), &chosen).ok())
+                .flatten(),
+            (TruthKind::Number, _) | (_, MetricTask::Regression) => {
+                summarise_regression(rated.truth(), rated.prediction()).ok()
+            }
         };
-        report.sums = sums.ok().and_then(|sums| serde_json::to_value(sums).ok());
+        report.sums = sums.and_then(|sums| serde_json::to_value(sums).ok());
         outcome.warnings.dedup();
         outcome.report = Some(report);
         Ok(outcome)
@@ -227,6 +232,14 @@ impl Rated {
         }
     }
 
+    /// Whether whole numbers are small enough to be the numbers of classes: the sums name every class that occurs,
+    /// so a measured value, such as an age in days or a record's number, must not pass for one.
+    fn has_class_numbers(&self) -> bool {
+        let is_class = |value: &f64| value.fract() != 0.0 || value.abs() < MOST_CLASSES;
+        let single = |values: &[f64], width: usize| width > 1 || values.iter().all(is_class);
+        single(&self.truth, self.widths[0]) && single(&self.predictions, self.widths[1])
+    }
+
     fn truth(&self) -> Observations<'_> {
         Observations::shaped(&self.truth, &[self.rows, self.widths[0]])
     }
@@ -251,6 +264,9 @@ impl Rated {
 
 /// Values of one validation.
 const MOST_METRICS: usize = 32;
+
+/// The numbers of classes lie below, on both sides of zero.
+const MOST_CLASSES: f64 = 1_000.0;
 
 /// Columns of a truth or a prediction.
 const MOST_COLUMNS: usize = 65_536;

@@ -105,3 +105,20 @@ fn a_plan_whose_predictions_fail_trains_all_the_same() {
     assert_eq!(outcome.training.steps, 8);
     assert!(Reader::open(&outcome.update).is_ok());
 }
+
+#[test]
+fn measured_numbers_never_pass_for_classes_in_what_leaves() {
+    let numbers = TORCH
+        .replace("frame[\"class\"].values,", "frame[\"class\"].values * 4711,")
+        .replace("torch.sigmoid(self.model()(data)).squeeze(1)", "data.sum(1).round() * 4711");
+    let Some(ward) = Ward::new(&numbers, &table()) else { return };
+    let initial = ward.initial(&arguments()).unwrap();
+    let report = ward.run(&initial, &arguments()).unwrap().before.expect("was validated");
+    assert!(report.sums.is_none(), "{:?}", report.sums);
+
+    let mut regression = arguments();
+    regression["test_metric"] = json!("MEAN_SQUARE_ERROR");
+    let report = ward.run(&initial, &regression).unwrap().before.expect("was validated");
+    let sums = report.sums.expect("squares can be pooled");
+    assert!(sums.get("confusion").is_none() && sums["residuals"].is_array(), "{sums}");
+}
