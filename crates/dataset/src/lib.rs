@@ -49,7 +49,9 @@ pub use kind::{Kind, UnknownKind};
 pub use loading_plan::{AttachedPlan, LoadingPlan};
 pub use medical_folder::{Demographics, LeftOut, MedicalFolder, MedicalOptions, Modality};
 pub use permutation::Generator;
-pub use registered::{Changed, Comparison, Description, Registered, compare, describe};
+pub use registered::{
+    Changed, Comparison, Description, Glance, Registered, compare, describe, glance,
+};
 pub use registration::{Check, Registration, check, register};
 pub use source::{Request, TabularSource};
 pub use split::{Split, split};

@@ -5,10 +5,11 @@ use std::path::Path;
 use protocol::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::Root;
 use crate::image_folder::{self, ImageFolder};
 use crate::medical_folder::{self, MedicalFolder, MedicalOptions};
 use crate::registration::{self, Change, Registration, Retyped};
-use crate::{Error, Kind, LoadingPlan, Options, Watch};
+use crate::{Error, Interrupt, Kind, LoadingPlan, Options, Watch};
 
 /// A dataset as it was when its owner added it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,17 @@ pub enum Comparison {
     Unchanged,
     /// The content is another.
     Changed(Box<Changed>),
+}
+
+/// What a dataset looks like from outside, compared with what was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// Nothing was written since.
+    Untouched,
+    /// Something was written, and the size is the same: the bytes may be.
+    Touched,
+    /// There are more or fewer bytes or files.
+    Resized,
 }
 
 /// What a changed dataset is now.
@@ -115,6 +127,34 @@ pub fn compare(
     }
     let (added, removed, retyped) = (Vec::new(), Vec::new(), Vec::new());
     Ok(Comparison::Changed(Box::new(Changed { now, added, removed, retyped })))
+}
+
+/// Looks at a dataset from outside, without reading what its files hold.
+///
+/// # Errors
+///
+/// The file or folder cannot be looked at.
+pub fn glance(
+    path: &Path,
+    registered: &Registered,
+    interrupt: &mut Interrupt<'_>,
+) -> Result<Glance, Error> {
+    let (seen, known) = match registered {
+        Registered::Table(table) => return table.glance(path),
+        Registered::ImageFolder(folder) => {
+            (image_folder::list(&Root::open(path)?, interrupt)?, folder.listing)
+        }
+        Registered::MedicalFolder(folder) => {
+            (medical_folder::list(&Root::open(path)?, interrupt)?, folder.listing)
+        }
+    };
+    Ok(if seen == known {
+        Glance::Untouched
+    } else if (seen.files, seen.bytes) == (known.files, known.bytes) {
+        Glance::Touched
+    } else {
+        Glance::Resized
+    })
 }
 
 /// Finds out what a path leads to.

@@ -1,7 +1,7 @@
 //! What a node writes down about a file when its owner adds it, and whether the file is still that.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -15,7 +15,7 @@ use crate::format::detect::{self, SAMPLE_BYTES, Sample};
 use crate::format::{Dialect, Format, Options};
 use crate::parquet_file;
 use crate::profile::Profile;
-use crate::{Error, Interrupt, error::Place};
+use crate::{Error, Glance, Interrupt, error::Place};
 
 /// A file as it was when its owner added it.
 ///
@@ -131,10 +131,7 @@ pub(crate) fn register_interruptibly(
         format,
         digest: scan.digest,
         size: scan.size,
-        modified: metadata.modified().ok().and_then(|time| {
-            let since = time.duration_since(UNIX_EPOCH).ok()?;
-            Some(Timestamp::from_milliseconds(u64::try_from(since.as_millis()).ok()?))
-        }),
+        modified: modified(&metadata),
         rows: scan.rows,
         columns: scan.columns,
     };
@@ -178,6 +175,21 @@ impl Registration {
     pub fn is_hidden(&self, column: &str) -> bool {
         self.options.patient_id.as_deref() == Some(column)
             || self.options.withheld.iter().any(|withheld| withheld == column)
+    }
+
+    /// Looks at the file from outside.
+    pub(crate) fn glance(&self, path: &Path) -> Result<Glance, Error> {
+        let metadata = path.metadata().map_err(Error::Open)?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile);
+        }
+        Ok(if metadata.len() != self.size {
+            Glance::Resized
+        } else if modified(&metadata) == self.modified {
+            Glance::Untouched
+        } else {
+            Glance::Touched
+        })
     }
 
     /// The place of a column in the file, counted from 0.
@@ -240,6 +252,12 @@ impl<R: Read> Read for Hashed<'_, R> {
         self.size += count as u64;
         Ok(count)
     }
+}
+
+/// When a file was last written, where the file system knows.
+fn modified(metadata: &Metadata) -> Option<Timestamp> {
+    let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_milliseconds(u64::try_from(since.as_millis()).ok()?))
 }
 
 /// Opens a regular file for reading.

@@ -29,6 +29,7 @@ pub(crate) use onlooker::Onlooker;
 
 use crate::carrier::Way;
 use crate::config::Config;
+use crate::doctor::Finding;
 use crate::folder::Folder;
 use crate::node::{self, open_site};
 use crate::registry::plans::KnownPlan;
@@ -140,6 +141,11 @@ impl Administration {
     /// As every command: [`Error::Refused`] with the node's words, or [`Error::Unreachable`].
     pub async fn status(&self) -> Result<Status, Error> {
         self.ask(Request::Status).await
+    }
+
+    /// What is found of what the node's rounds need.
+    pub(crate) async fn examine(&self) -> Result<Vec<Finding>, Error> {
+        self.ask(Request::Examine).await
     }
 
     /// Takes no new rounds from now on; those that were accepted go on.

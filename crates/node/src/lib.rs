@@ -11,6 +11,7 @@
 pub mod administration;
 pub mod config;
 pub mod devices;
+pub mod doctor;
 pub mod folder;
 pub mod node;
 pub mod notice;

@@ -1,5 +1,6 @@
 //! What a node finds when it attacks its own sandbox, before any plan can.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sandbox::{Bounds, Launcher, Level};
@@ -54,8 +55,15 @@ pub(crate) async fn run(site: Arc<Site>) {
     if site.self_test.found().is_some() {
         return;
     }
+    let found = attack(program).await;
+    tell(&found, site.config.python.minimum_sandbox_level);
+    site.self_test.keep(found);
+}
+
+/// Tests the sandbox.
+pub(crate) async fn attack(program: PathBuf) -> SandboxStatus {
     let launcher = Launcher::new(program).argument("sandbox").argument("launch");
-    let found = match blocking(move || sandbox::self_test(&launcher)).await {
+    match blocking(move || sandbox::self_test(&launcher)).await {
         Ok(report) => SandboxStatus {
             level: report.level,
             bounds: report.bounds,
@@ -68,9 +76,7 @@ pub(crate) async fn run(site: Arc<Site>) {
             missing: vec![chain(&error)],
             not_held: Vec::new(),
         },
-    };
-    tell(&found, site.config.python.minimum_sandbox_level);
-    site.self_test.keep(found);
+    }
 }
 
 fn name(probe: &sandbox::Probe) -> String {

@@ -1,6 +1,7 @@
 //! The owner's commands, done in this process.
 
 mod datasets;
+mod examination;
 mod pythons;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ impl Office {
     ) -> Result<Value, Error> {
         match request {
             Request::Status => answer(self.status().await?),
+            Request::Examine => answer(self.examine(onlooker).await),
             Request::Pause => answer(self.set_paused(true).await?),
             Request::Resume => answer(self.set_paused(false).await?),
             Request::DatasetAdd(addition) => answer(self.dataset_add(addition, onlooker).await?),

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// How the node is.
     Status,
+    /// Look at what the node's rounds need.
+    Examine,
     /// Take no new rounds.
     Pause,
     /// Take rounds again.

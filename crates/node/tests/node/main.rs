@@ -7,6 +7,7 @@ mod approvals;
 mod coordinator;
 mod databases;
 mod datasets;
+mod doctor;
 mod failures;
 mod machine;
 mod restarts;

@@ -3,6 +3,8 @@
 use protocol::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::Transaction;
+
 /// One step of a schema: its number and the SQL that takes the previous version there.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
@@ -68,6 +70,19 @@ pub enum Error {
     /// A step failed, or the list of applied steps cannot be read.
     #[error("schema cannot be read or changed")]
     Unusable(#[from] rusqlite::Error),
+}
+
+/// The version of each component's tables, by the component's name.
+///
+/// # Errors
+///
+/// The database cannot be read.
+pub fn versions(transaction: &Transaction<'_>) -> Result<Vec<(String, u32)>, super::Error> {
+    let mut select = transaction.prepare(
+        "SELECT component, max(version) FROM schema_steps GROUP BY component ORDER BY component",
+    )?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Checks what is there and applies what is missing, all in one transaction.

@@ -1,6 +1,7 @@
 //! `wardround node …`
 
 mod dataset;
+mod doctor;
 mod init;
 mod pause;
 mod plan;
@@ -26,6 +27,9 @@ pub(crate) enum Command {
     Start(Box<start::Arguments>),
     /// Show how the node is.
     Status(Folder),
+    /// Say what is wrong with the node, and what to do about it.
+    #[command(after_help = doctor::HELP)]
+    Doctor(Folder),
     /// Take no new rounds; those that were accepted go on.
     Pause(Folder),
     /// Take rounds again.
@@ -49,6 +53,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Init(arguments) => init::run(arguments, printer),
         Command::Start(arguments) => start::run(*arguments, printer),
         Command::Status(folder) => super::connection::wait(status::run(folder, printer)),
+        Command::Doctor(folder) => super::connection::wait(doctor::run(folder, printer)),
         Command::Pause(folder) => super::connection::wait(pause::pause(folder, printer)),
         Command::Resume(folder) => super::connection::wait(pause::resume(folder, printer)),
         Command::Dataset(command) => dataset::run(command, printer),

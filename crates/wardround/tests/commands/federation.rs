@@ -7,7 +7,7 @@ use crate::place::Place;
 pub(crate) struct Federation {
     // The daemons end before their folder goes: fields are dropped in this order.
     pub(crate) node: Daemon,
-    _coordinator: Daemon,
+    pub(crate) coordinator: Daemon,
     pub(crate) place: Place,
 }
 
@@ -39,7 +39,7 @@ impl Federation {
         }
         let mut node = Daemon::start(&place, &["node", "start", "--dir", "north", "--json"]);
         node.await_event(|event| event["event"] == "connected");
-        let federation = Self { node, _coordinator: coordinator, place };
+        let federation = Self { node, coordinator, place };
         federation.await_dataset();
         federation
     }

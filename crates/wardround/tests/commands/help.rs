@@ -63,6 +63,7 @@ const COMMANDS: &[&str] = &[
     "node init",
     "node start",
     "node status",
+    "node doctor",
     "node pause",
     "node resume",
     "node dataset add",

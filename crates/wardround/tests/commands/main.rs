@@ -6,6 +6,7 @@
 mod coordinators;
 mod daemon;
 mod datasets;
+mod doctor;
 mod experiments;
 mod federation;
 mod folders;

@@ -42,7 +42,7 @@ impl Office {
         Ok(interpreter)
     }
 
-    async fn python_check(
+    pub(super) async fn python_check(
         &self,
         name: String,
         acceptance: Acceptance,
