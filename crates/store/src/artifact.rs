@@ -108,6 +108,7 @@ impl ArtifactStore {
         let folder = folder.to_owned();
         fs::create_dir_all(folder.join(WHOLE)).map_err(Error::Io)?;
         fs::create_dir_all(folder.join(PARTIAL)).map_err(Error::Io)?;
+        index::flatten(&folder.join(WHOLE)).map_err(Error::Io)?;
         synchronise_folder(&folder).map_err(Error::Io)?;
         remove_second_names(&folder.join(PARTIAL)).map_err(Error::Io)?;
         let index = index::scan(&folder.join(WHOLE)).map_err(Error::Io)?;
@@ -252,6 +253,15 @@ impl ArtifactStore {
         }
     }
 
+    /// Returns a name that nobody else has, on the store's own disk, for a file that is to be adopted.
+    ///
+    /// A file that a crash leaves under it goes with the next start.
+    pub fn fresh_path(&self) -> PathBuf {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        self.inner.folder.join(PARTIAL).join(format!("new.{count}"))
+    }
+
     /// Takes the file at `path` into the store by a rename, or by a copy from another disk. The
     /// file is gone from `path` afterwards.
     ///
@@ -394,10 +404,10 @@ impl Inner {
     fn path(&self, digest: &Digest, durability: Durability) -> PathBuf {
         let digits = digest.hexadecimal();
         let name = match durability {
-            Durability::PowerLoss => digits[2..].to_owned(),
-            Durability::Process => format!("{}{UNSYNCHRONISED}", &digits[2..]),
+            Durability::PowerLoss => digits,
+            Durability::Process => format!("{digits}{UNSYNCHRONISED}"),
         };
-        self.folder.join(WHOLE).join(&digits[..2]).join(name)
+        self.folder.join(WHOLE).join(name)
     }
 
     fn partial_path(&self, id: &PartialId) -> PathBuf {
@@ -435,22 +445,12 @@ impl Inner {
         durability: Durability,
     ) -> Result<(), Error> {
         let to = self.path(&reference.digest, durability);
-        let folder = to.parent().unwrap_or(&self.folder);
-        let is_new = match fs::create_dir(folder) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(self.io(error, 0)),
-        };
         if durability == Durability::PowerLoss {
             file.sync_all().map_err(|error| self.io(error, reference.size))?;
         }
         fs::rename(from, &to).map_err(|error| self.io(error, 0))?;
         if durability == Durability::PowerLoss {
-            synchronise_folder(folder).map_err(|error| self.io(error, 0))?;
-            if is_new {
-                let whole = self.folder.join(WHOLE);
-                synchronise_folder(&whole).map_err(|error| self.io(error, 0))?;
-            }
+            synchronise_folder(&self.folder.join(WHOLE)).map_err(|error| self.io(error, 0))?;
         }
         self.index().insert(reference, durability);
         Ok(())
@@ -546,7 +546,7 @@ fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::from_milliseconds(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Folder of whole files, by the first two digits of their digests.
+/// Folder of whole files, by the digits of their digests.
 const WHOLE: &str = "sha256";
 
 /// Folder of files that are still arriving.

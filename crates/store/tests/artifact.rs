@@ -57,12 +57,33 @@ fn both_durabilities_keep_the_same_bytes_and_one_can_become_the_other() {
         store.make_durable(&reference.digest, Durability::PowerLoss).unwrap();
         assert_eq!(read(&store, &reference), b"parameters");
         let hexadecimal = reference.digest.hexadecimal();
-        let path = folder.path().join("sha256").join(&hexadecimal[..2]).join(&hexadecimal[2..]);
+        let path = folder.path().join("sha256").join(&hexadecimal);
         assert_eq!(fs::read(path).unwrap(), b"parameters");
         let again = open(folder.path());
         assert_eq!(read(&again, &reference), b"parameters");
         assert_eq!(again.list(), [reference]);
     }
+}
+
+#[test]
+fn files_in_folders_of_an_earlier_version_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let durabilities = [Durability::Process, Durability::PowerLoss];
+    let store = open(folder.path());
+    let bytes: [&[u8]; 2] = [b"first", b"second"];
+    let kept = [0, 1].map(|index| ingest(&store, bytes[index], durabilities[index]));
+    drop(store);
+    let whole = folder.path().join("sha256");
+    for listed in fs::read_dir(&whole).unwrap().map(|listed| listed.unwrap()).collect::<Vec<_>>() {
+        let name = listed.file_name().into_string().unwrap();
+        fs::create_dir_all(whole.join(&name[..2])).unwrap();
+        fs::rename(listed.path(), whole.join(&name[..2]).join(&name[2..])).unwrap();
+    }
+    let again = open(folder.path());
+    for index in [0, 1] {
+        assert_eq!(read(&again, &kept[index]), bytes[index]);
+    }
+    assert!(fs::read_dir(&whole).unwrap().all(|listed| listed.unwrap().path().is_file()));
 }
 
 #[test]

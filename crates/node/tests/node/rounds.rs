@@ -195,14 +195,14 @@ async fn a_late_reply_is_delivered_and_its_update_dropped() {
     scene.coordinator.close_round(request.round_id);
     let reply = scene.run(&request).await;
     let update = reply.update.expect("there is one").digest.hexadecimal();
-    let path = scene.home.folder.artifacts().join("sha256").join(&update[..2]);
+    let path = scene.home.folder.artifacts().join("sha256");
     let owner = scene.node.handle.administration().clone();
     let closed = async {
         loop {
             let row = owner.round_show(request.round_id).await.unwrap().row;
             let is_gone = std::fs::read_dir(&path).map_or(true, |mut entries| {
                 !entries.any(|entry| {
-                    entry.unwrap().file_name().to_string_lossy().starts_with(&update[2..])
+                    entry.unwrap().file_name().to_string_lossy().starts_with(&update)
                 })
             });
             if row.stage == node::registry::rounds::Stage::Closed && is_gone {

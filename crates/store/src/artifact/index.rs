@@ -8,7 +8,7 @@ use std::path::Path;
 use protocol::{ArtifactReference, Digest, Digester};
 
 use super::{PartialId, UNSYNCHRONISED};
-use crate::whole_file::Durability;
+use crate::whole_file::{Durability, synchronise_folder};
 
 /// Whole files, pins, and the partial files that are held or were hashed so far.
 #[derive(Debug, Default)]
@@ -37,9 +37,11 @@ pub(super) struct Hashed {
     pub(super) offset: u64,
 }
 
-/// Reads what is in the folder; the least recently written file counts as least recently used.
-pub(super) fn scan(folder: &Path) -> io::Result<Index> {
-    let mut found = Vec::new();
+/// Takes files out of the folders by first digits in which earlier versions kept them.
+///
+/// A folder for each cost more than it gave: to make one when a file comes is slow, and one more name to synchronise.
+pub(super) fn flatten(folder: &Path) -> io::Result<()> {
+    let mut moved = false;
     for group in fs::read_dir(folder)? {
         let group = group?;
         if !group.file_type()?.is_dir() {
@@ -47,20 +49,31 @@ pub(super) fn scan(folder: &Path) -> io::Result<Index> {
         }
         for listed in fs::read_dir(group.path())? {
             let listed = listed?;
-            let name = format!(
-                "{}{}",
-                group.file_name().to_string_lossy(),
-                listed.file_name().to_string_lossy()
-            );
-            let (digits, durability) = match name.strip_suffix(UNSYNCHRONISED) {
-                Some(digits) => (digits, Durability::Process),
-                None => (name.as_str(), Durability::PowerLoss),
-            };
-            let Ok(digest) = format!("sha256:{digits}").parse::<Digest>() else { continue };
-            let metadata = listed.metadata()?;
-            let reference = ArtifactReference::new(digest, metadata.len());
-            found.push((metadata.modified()?, reference, durability));
+            let mut name = group.file_name();
+            name.push(listed.file_name());
+            fs::rename(listed.path(), folder.join(name))?;
         }
+        fs::remove_dir(group.path())?;
+        moved = true;
+    }
+    if moved { synchronise_folder(folder) } else { Ok(()) }
+}
+
+/// Reads what is in the folder; the least recently written file counts as least recently used.
+pub(super) fn scan(folder: &Path) -> io::Result<Index> {
+    let mut found = Vec::new();
+    for listed in fs::read_dir(folder)? {
+        let listed = listed?;
+        let name = listed.file_name();
+        let name = name.to_string_lossy();
+        let (digits, durability) = match name.strip_suffix(UNSYNCHRONISED) {
+            Some(digits) => (digits, Durability::Process),
+            None => (name.as_ref(), Durability::PowerLoss),
+        };
+        let Ok(digest) = format!("sha256:{digits}").parse::<Digest>() else { continue };
+        let metadata = listed.metadata()?;
+        let reference = ArtifactReference::new(digest, metadata.len());
+        found.push((metadata.modified()?, reference, durability));
     }
     found.sort_by_key(|(modified, ..)| *modified);
     let mut index = Index::default();
