@@ -5,13 +5,14 @@
 //! many small writes cost one synchronisation. A closure that fails undoes its own writes only.
 
 mod checkpointer;
+mod company;
 pub mod migrations;
 mod queue;
 
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use self::checkpointer::Checkpointer;
+use self::company::Company;
 pub use self::migrations::{Migration, Migrations};
 use self::queue::{Job, Service, Work};
 
@@ -130,11 +132,15 @@ impl Database {
             .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
         synchronise_entry(path).map_err(|_| Error::Closed)?;
         let reader = connect_to_read(path)?;
+        let looker = Mutex::new(connect_to_read(path)?);
         let (checkpointer, copier) = Checkpointer::start(connect_to_read(path)?)?;
-        let (write, writer) = start("store-writer", connection, Service::Write(checkpointer))?;
+        let company = Company::default();
+        let writing = Service::Write(checkpointer, company.clone());
+        let (write, writer) = start("store-writer", connection, writing)?;
         let (read, reader) = start("store-reader", reader, Service::Read)?;
         let threads = vec![writer, reader, copier];
-        let inner = Inner { path: path.to_owned(), write: Some(write), read: Some(read), threads };
+        let path = path.to_owned();
+        let inner = Inner { path, write: Some(write), read: Some(read), looker, company, threads };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -153,6 +159,30 @@ impl Database {
         W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         ask(&self.inner.write, work).await
+    }
+
+    /// Does what [`Database::write`] does, with the next commit that comes within a moment, or else alone: for what
+    /// nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    pub async fn write_in_company<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, mut answered) = oneshot::channel();
+        let queue = self.inner.write.as_ref().ok_or(Error::Closed)?;
+        self.inner.company.join(Box::new(Work { work, answer }));
+        if let Ok(answer) = tokio::time::timeout(LONGEST_WAIT, &mut answered).await {
+            return answer.map_err(|_| Error::Closed)?;
+        }
+        let (nothing, _unanswered) = oneshot::channel();
+        let nothing = Work { work: |_: &Transaction<'_>| Ok::<(), Error>(()), answer: nothing };
+        queue.send(Box::new(nothing)).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
     }
 
     /// Does what [`Database::write`] does, for callers outside an asynchronous runtime.
@@ -189,22 +219,22 @@ impl Database {
         ask(&self.inner.read, work).await
     }
 
-    /// Does what [`Database::read`] does, for callers outside an asynchronous runtime.
+    /// Does what [`Database::read`] does, on the calling thread.
+    ///
+    /// Work that reads a few rows by their keys may be done so within an asynchronous task: it takes less time than
+    /// to hand it to another thread and to wait for the answer. Whatever reads more is for callers outside.
     ///
     /// # Errors
     ///
     /// As [`Database::read`].
-    ///
-    /// # Panics
-    ///
-    /// Panics when called from within an asynchronous task.
     pub fn read_blocking<T, E, W>(&self, work: W) -> Result<T, E>
     where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        E: From<Error>,
+        W: FnOnce(&Transaction<'_>) -> Result<T, E>,
     {
-        ask_blocking(&self.inner.read, work)
+        // Work that panics is caught, and its transaction is ended all the same.
+        let connection = self.inner.looker.lock().unwrap_or_else(PoisonError::into_inner);
+        queue::read_now(&connection, work)
     }
 
     /// Returns the database's file.
@@ -271,6 +301,9 @@ struct Inner {
     path: PathBuf,
     write: Option<Queue>,
     read: Option<Queue>,
+    /// For reads on the calling threads, one at a time.
+    looker: Mutex<Connection>,
+    company: Company,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -389,6 +422,9 @@ where
 
 /// How long a statement waits for another process that has the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long what nobody waits for may wait for company.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Pieces of work that may wait; whoever brings more waits for a place.
 const QUEUE_LENGTH: usize = 1024;

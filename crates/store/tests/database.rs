@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use store::database::{Database, Error, Migration, Migrations};
+use store::database::{Database, Error, Migration, Migrations, Transaction};
 
 const TABLES: Migrations = Migrations {
     component: "tests",
@@ -133,6 +133,53 @@ fn many_writes_that_wait_together_cost_few_commits() {
     // Two hundred commits of their own would each have written the page again.
     let of_all = frames() - before - of_one;
     assert!(of_all <= 10 * of_one, "{of_all} bytes in the log, one commit has {of_one}");
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_joins_the_next_commit_or_is_made_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let add = |number: i64| {
+        move |transaction: &Transaction<'_>| -> Result<usize, Error> {
+            Ok(transaction.execute("INSERT INTO numbers (number) VALUES (?1)", [number])?)
+        }
+    };
+    let alone = runtime.block_on(database.write_in_company(add(1)));
+    assert_eq!(alone.unwrap(), 1);
+    let (patient, urgent) = runtime.block_on(async {
+        tokio::join!(database.write_in_company(add(2)), database.write(add(3)))
+    });
+    assert_eq!((patient.unwrap(), urgent.unwrap()), (1, 1));
+    assert_eq!(numbers(&database), [1, 2, 3]);
+    // Dropped after its first poll it may still happen, and does when the database closes.
+    runtime.block_on(async {
+        let forgotten = database.write_in_company(add(4));
+        tokio::pin!(forgotten);
+        assert!(futures_poll_once(forgotten.as_mut()).await.is_none());
+    });
+    drop(database);
+    assert_eq!(numbers(&open(folder.path())), [1, 2, 3, 4]);
+}
+
+async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[test]
+fn a_read_that_panics_leaves_the_next_one_a_clean_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    let panicking = |_: &Transaction<'_>| -> Result<(), Error> { panic!("on purpose") };
+    assert!(matches!(database.read_blocking(panicking), Err(Error::Panicked)));
+    insert(&database, 1).unwrap();
+    assert_eq!(numbers(&database), [1]);
 }
 
 #[test]

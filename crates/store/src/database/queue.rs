@@ -7,13 +7,14 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpointer::Checkpointer;
+use super::company::Company;
 use super::{Error, Transaction};
 
 /// Which kind of thread it is.
 #[derive(Debug)]
 pub(super) enum Service {
-    /// Groups what waits into one transaction, and has the log copied now and then.
-    Write(Checkpointer),
+    /// Groups what waits into one transaction, with what only waits for company, and has the log copied now and then.
+    Write(Checkpointer, Company),
     /// Gives every job a snapshot of its own, or it would miss commits acknowledged before it.
     Read,
 }
@@ -50,6 +51,20 @@ pub(super) fn serve(
 ) {
     while let Some(first) = jobs.blocking_recv() {
         run_group(connection, first, &mut jobs, &mut service);
+    }
+    // Nobody brings company any more.
+    while let Some(last) = service.in_company() {
+        run_group(connection, last, &mut jobs, &mut service);
+    }
+}
+
+impl Service {
+    /// A piece of work that only waits for company.
+    fn in_company(&self) -> Option<Box<dyn Job>> {
+        match self {
+            Self::Write(_, company) => company.take(),
+            Self::Read => None,
+        }
     }
 }
 
@@ -90,6 +105,26 @@ impl<T, E: From<Error>> Answer for Done<T, E> {
     }
 }
 
+/// Does work that only reads, in a transaction of its own.
+pub(super) fn read_now<W, T, E>(connection: &Connection, work: W) -> Result<T, E>
+where
+    E: From<Error>,
+    W: FnOnce(&Transaction<'_>) -> Result<T, E>,
+{
+    execute(connection, "BEGIN DEFERRED").map_err(Error::from)?;
+    let transaction = Transaction::on(connection);
+    let result = catch_unwind(AssertUnwindSafe(|| work(&transaction)))
+        .unwrap_or_else(|_| Err(Error::Panicked.into()));
+    if let Err(error) = execute(connection, "COMMIT") {
+        // Nothing was written; what matters is that the next read begins from a clean connection.
+        if !connection.is_autocommit() {
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+        return result.and(Err(Error::from(error).into()));
+    }
+    result
+}
+
 fn run_group(
     connection: &Connection,
     first: Box<dyn Job>,
@@ -97,7 +132,7 @@ fn run_group(
     service: &mut Service,
 ) {
     let (begin, limit) = match service {
-        Service::Write(_) => ("BEGIN IMMEDIATE", GROUP_LIMIT),
+        Service::Write(..) => ("BEGIN IMMEDIATE", GROUP_LIMIT),
         Service::Read => ("BEGIN DEFERRED", 1),
     };
     if let Err(error) = execute(connection, begin) {
@@ -109,13 +144,17 @@ fn run_group(
         answers.push(job.run(connection));
         // On a full disk SQLite undoes the whole transaction: nothing may join what is left of it.
         let undone = connection.is_autocommit();
-        next = if undone || answers.len() == limit { None } else { jobs.try_recv().ok() };
+        let is_full = undone || answers.len() == limit;
+        next = match is_full {
+            true => None,
+            false => service.in_company().or_else(|| jobs.try_recv().ok()),
+        };
     }
     let commit = end(connection, answers.iter().any(|answer| answer.is_kept()));
     for answer in answers {
         answer.tell(commit.clone());
     }
-    if let Service::Write(checkpointer) = service {
+    if let Service::Write(checkpointer, _) = service {
         checkpointer.note_commit();
     }
 }
