@@ -21,7 +21,8 @@ pub(crate) struct Checkpoint {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) experiment_id: ExperimentId,
-    pub(crate) event: Event,
+    /// Why nothing of it is written.
+    pub(crate) fault: Option<Event>,
     /// The files that nobody keeps any more, to be deleted once this is on the disk.
     pub(crate) released: Vec<Digest>,
 }
@@ -40,18 +41,15 @@ pub(crate) fn write(
     let (id, ticket) = (submission.experiment_id, checkpoint.ticket);
     let written: Result<_, Error> = transaction.attempt(|transaction| {
         history::close_round(transaction, submission, checkpoint, now)?;
-        retention::release(transaction, submission)
+        retention::release(transaction, submission, checkpoint.round)
     });
     match written {
-        Ok(released) => {
-            let event = Event::Checkpointed { ticket };
-            Ok(Outcome { experiment_id: id, event, released })
-        }
+        Ok(released) => Ok(Outcome { experiment_id: id, fault: None, released }),
         Err(Error::Database(error @ database::Error::DiskFull)) => Err(error.into()),
         Err(error) => {
             tracing::error!(experiment = %id, %error, "a checkpoint cannot be written");
-            let event = Event::CheckpointFailed { ticket, code: Code::CoordinatorInternal };
-            Ok(Outcome { experiment_id: id, event, released: Vec::new() })
+            let fault = Event::CheckpointFailed { ticket, code: Code::CoordinatorInternal };
+            Ok(Outcome { experiment_id: id, fault: Some(fault), released: Vec::new() })
         }
     }
 }

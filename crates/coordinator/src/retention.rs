@@ -15,16 +15,17 @@ use crate::record::{Error, column, read, read_json};
 use crate::shared::Shared;
 use crate::submission::Submission;
 
-/// Marks what an experiment no longer keeps and returns its digests; nothing is deleted yet.
+/// Marks what an experiment no longer keeps after a round and returns its digests; nothing is deleted yet.
 ///
 /// Call it after the round is closed: its updates are then in a model that is on the disk.
 pub(crate) fn release(
     transaction: &Transaction<'_>,
     submission: &Submission,
+    round: u32,
 ) -> Result<Vec<Digest>, Error> {
     let mut released = Vec::new();
     if !submission.keep_updates {
-        released.extend(release_updates(transaction, submission)?);
+        released.extend(release_updates(transaction, submission, round)?);
     }
     if !submission.keep_models {
         released.extend(release_models(transaction, submission)?);
@@ -116,18 +117,20 @@ pub(crate) fn is_full(error: &ArtifactError) -> bool {
     matches!(error, ArtifactError::DiskFull { .. } | ArtifactError::NoRoom { .. })
 }
 
+/// Releases the updates of one round: those of earlier ones were released when they were closed.
 fn release_updates(
     transaction: &Transaction<'_>,
     submission: &Submission,
+    round: u32,
 ) -> Result<Vec<Digest>, Error> {
     let id = submission.experiment_id.to_string();
     let mut select = transaction.prepare_cached(
         "UPDATE replies SET update_kept = 0
-         WHERE experiment_id = ?1 AND update_kept AND round IN
-         (SELECT round FROM rounds WHERE experiment_id = ?1 AND ended_at IS NOT NULL)
+         WHERE experiment_id = ?1 AND round = ?2 AND update_kept AND EXISTS
+         (SELECT 1 FROM rounds WHERE experiment_id = ?1 AND round = ?2 AND ended_at IS NOT NULL)
          RETURNING update_digest",
     )?;
-    let texts = select.query_map([id], |row| row.get::<_, String>(0))?;
+    let texts = select.query_map(params![id, round], |row| row.get::<_, String>(0))?;
     let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
     texts.iter().map(|text| read("replies", text)).collect()
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{Code, Digest, ExperimentId, NodeId, RoundId, Timestamp};
-use round::experiment::{Action, StateName};
+use round::experiment::{Action, Event, StateName};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Director, work};
+use crate::board::Live;
 use crate::checkpoint::{self, Checkpoint};
 use crate::record::{Error, Write, write_all};
 use crate::scalars;
@@ -94,10 +95,13 @@ impl Director {
         }
         let Some(live) = self.shared.board.get(id) else { return };
         let submission = live.submission;
-        self.pending.checkpoints.push(Closing { at: now, submission, checkpoint });
+        let closing = Closing { at: now, submission, checkpoint, then: Vec::new() };
+        self.pending.checkpoints.push(closing);
     }
 
     /// Writes what waits in one commit, then performs what follows it.
+    ///
+    /// What follows a checkpoint goes with it, so that the end of a round and the next dispatch are one commit.
     pub(super) async fn commit(&mut self) -> Result<(), Error> {
         let pending = std::mem::take(&mut self.pending);
         let Pending { writes, checkpoints, after, changed, pauses, .. } = pending;
@@ -106,8 +110,12 @@ impl Director {
             [] => Vec::new(),
             _ => scalars::take(&self.shared).await,
         };
+        let (closings, sequels) = match pauses {
+            true => (checkpoints, Vec::new()),
+            false => self.foresee(checkpoints),
+        };
         let now = self.shared.clock.now();
-        let batch = Arc::new(Batch { scalars, writes, checkpoints, now });
+        let batch = Arc::new(Batch { scalars, writes, closings, now });
         let outcomes = self.write_batch(batch).await?;
         for id in changed {
             self.shared.feeds.notify(id);
@@ -119,11 +127,48 @@ impl Director {
         for step in after {
             self.follow(step);
         }
-        for outcome in outcomes {
-            self.queue.push_back((outcome.experiment_id, outcome.event));
-            work::delete(&mut self.work, &self.shared, outcome.released);
+        for (outcome, sequel) in outcomes.into_iter().zip(sequels) {
+            self.conclude(outcome, sequel);
         }
         Ok(())
+    }
+
+    /// Takes each experiment past its checkpoint before that is written: it hardly ever fails.
+    fn foresee(&mut self, checkpoints: Vec<Closing>) -> (Vec<Closing>, Vec<Sequel>) {
+        let one = |mut closing: Closing| {
+            let (id, ticket) = (closing.submission.experiment_id, closing.checkpoint.ticket);
+            let before = self.shared.board.get(id);
+            self.advance(id, Event::Checkpointed { ticket });
+            let Pending { writes, after, changed, pauses, .. } = std::mem::take(&mut self.pending);
+            closing.then = writes;
+            (closing, Sequel { before, after, changed, pauses })
+        };
+        checkpoints.into_iter().map(one).unzip()
+    }
+
+    /// Performs what follows a checkpoint, or takes its experiment back where it was not written.
+    fn conclude(&mut self, outcome: checkpoint::Outcome, sequel: Sequel) {
+        match outcome.fault {
+            None => {
+                for id in sequel.changed {
+                    self.shared.feeds.notify(id);
+                }
+                if sequel.pauses {
+                    self.pending.pauses = true;
+                    return;
+                }
+                for step in sequel.after {
+                    self.follow(step);
+                }
+            }
+            Some(event) => {
+                if let Some(before) = sequel.before {
+                    self.shared.board.put(before);
+                }
+                self.queue.push_back((outcome.experiment_id, event));
+            }
+        }
+        work::delete(&mut self.work, &self.shared, outcome.released);
     }
 
     /// Writes until it is on the disk: while the disk is full nothing goes on, and nothing is lost.
@@ -169,7 +214,7 @@ impl Director {
 struct Batch {
     scalars: Vec<crate::shared::TakenScalar>,
     writes: Vec<(Timestamp, Write)>,
-    checkpoints: Vec<Closing>,
+    closings: Vec<Closing>,
     now: Timestamp,
 }
 
@@ -179,6 +224,18 @@ struct Closing {
     at: Timestamp,
     submission: Arc<Submission>,
     checkpoint: Checkpoint,
+    /// What is written with it, if it is.
+    then: Vec<(Timestamp, Write)>,
+}
+
+/// What follows a checkpoint that is on the disk.
+#[derive(Debug)]
+struct Sequel {
+    /// The experiment as it is without the checkpoint.
+    before: Option<Live>,
+    after: Vec<After>,
+    changed: BTreeSet<ExperimentId>,
+    pauses: bool,
 }
 
 impl Batch {
@@ -188,10 +245,13 @@ impl Batch {
     ) -> Result<Vec<checkpoint::Outcome>, Error> {
         scalars::write_taken(transaction, &self.scalars, self.now)?;
         write_all(transaction, &self.writes)?;
-        let closing = self
-            .checkpoints
-            .iter()
-            .map(|one| checkpoint::write(transaction, &one.submission, &one.checkpoint, one.at));
+        let closing = self.closings.iter().map(|one| {
+            let outcome = checkpoint::write(transaction, &one.submission, &one.checkpoint, one.at)?;
+            if outcome.fault.is_none() {
+                write_all(transaction, &one.then)?;
+            }
+            Ok(outcome)
+        });
         closing.collect()
     }
 }
