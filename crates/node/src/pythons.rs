@@ -1,6 +1,7 @@
 //! The runtimes of Python plans: one for each registered interpreter, kept warm while the node runs.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::site::Site;
 /// The runtimes that were needed so far.
 #[derive(Default)]
 pub(crate) struct Pythons {
-    runtimes: Mutex<HashMap<Digest, PythonRuntime>>,
+    /// By interpreter and packages: one that is replaced by another at the same place is another.
+    runtimes: Mutex<HashMap<(PathBuf, Digest), PythonRuntime>>,
 }
 
 impl Pythons {
@@ -36,11 +38,12 @@ impl Pythons {
             return Err(Failure::new(Code::SandboxUnavailable, text));
         }
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = runtimes.get(&environment.digest) {
+        let key = (environment.interpreter.clone(), environment.digest);
+        if let Some(known) = runtimes.get(&key) {
             return Ok(known.clone());
         }
         let made = runtime(environment, &site.folder, &site.config)?;
-        runtimes.insert(environment.digest, made.clone());
+        runtimes.insert(key, made.clone());
         Ok(made)
     }
 }
