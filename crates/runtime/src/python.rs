@@ -21,6 +21,7 @@ pub mod rehearsal;
 mod sandboxed;
 mod training;
 mod validation;
+mod warm;
 mod worker;
 
 use std::sync::Arc;
@@ -83,7 +84,8 @@ impl Runtime for PythonRuntime {
         })?;
         let mut readable = vec![granted];
         readable.extend(assignment.folder.clone());
-        let worker = self.workers.start(&Job { readable, memory: assignment.memory_limit })?;
+        let job = Job { readable, memory: assignment.memory_limit };
+        let worker = self.workers.start(&job, monitor)?;
         let source = instance::Source { text, file: PYTHON_FILE, time: self.time };
         let instance = instance::PythonInstance::build(worker, &source, assignment, monitor)?;
         Ok(Box::new(instance))

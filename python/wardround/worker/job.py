@@ -85,8 +85,9 @@ def preload(families: list[str]) -> list[str]:
 
 
 def warm_up() -> None:
-    """Preloads every family; the fork server calls it when this module is in its list."""
-    preload(["torch", "sklearn"])
+    """Preloads the families whose frameworks are loaded; the fork server calls it when this module
+    is in its list, after the frameworks that it was told."""
+    preload([family for family in ("torch", "sklearn") if family in sys.modules])
 
 
 class Job:

@@ -2,16 +2,17 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{Code, Digest};
-use sandbox::{End, ForkServer, JobOptions, Launcher, Level, Limits, Outcome, ServerOptions};
+use sandbox::{End, JobOptions, Launcher, Level, Limits, Outcome, ServerOptions};
 
 use super::environment::Environment;
+use super::warm::WarmInterpreter;
 use super::worker::{Cause, Confinement, Ending, Job, Life, Limit, Worker, Workers};
-use crate::Failure;
 use crate::failure::with_causes;
+use crate::{Failure, Monitor};
 
 /// How workers are started and bounded.
 #[derive(Clone, Debug)]
@@ -35,37 +36,30 @@ pub struct Confining {
 /// The interpreter is started with the first plan, started again after some jobs, and again where it has ended.
 pub struct SandboxedWorkers {
     confining: Confining,
-    server: Mutex<Option<Warm>>,
-}
-
-/// An interpreter that has loaded its libraries, and how many jobs it has forked.
-struct Warm {
-    server: ForkServer,
-    jobs: u32,
+    interpreter: Arc<WarmInterpreter>,
 }
 
 impl SandboxedWorkers {
     /// Starts nothing yet.
     #[must_use]
     pub fn new(confining: Confining) -> Self {
-        Self { confining, server: Mutex::new(None) }
+        Self { confining, interpreter: Arc::default() }
     }
 
-    fn fork(&self, options: &JobOptions) -> Result<sandbox::Job, sandbox::Error> {
-        let mut warm = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        if warm.as_ref().is_some_and(|warm| warm.jobs >= MOST_JOBS) {
-            *warm = None;
-        }
-        if let Some(known) = warm.as_mut() {
-            known.jobs += 1;
-            match known.server.fork(options.clone()) {
-                Err(sandbox::Error::Gone) => *warm = None,
-                forked => return forked,
-            }
-        }
-        let server = ForkServer::start(&self.confining.launcher, &self.server_options())?;
-        let known = warm.insert(Warm { server, jobs: 1 });
-        known.server.fork(options.clone())
+    /// The same workers with other bounds; one interpreter serves both.
+    #[must_use]
+    pub fn bounded(&self, limits: Limits) -> Self {
+        let confining = Confining { limits, ..self.confining.clone() };
+        Self { confining, interpreter: Arc::clone(&self.interpreter) }
+    }
+
+    fn fork(
+        &self,
+        options: &JobOptions,
+        monitor: &mut dyn Monitor,
+    ) -> Result<sandbox::Job, Failure> {
+        let begin = || (self.confining.launcher.clone(), self.server_options());
+        self.interpreter.fork(options, begin, monitor)
     }
 
     fn server_options(&self) -> ServerOptions {
@@ -86,16 +80,14 @@ impl SandboxedWorkers {
 }
 
 impl Workers for SandboxedWorkers {
-    fn start(&self, job: &Job) -> Result<Box<dyn Worker>, Failure> {
+    fn start(&self, job: &Job, monitor: &mut dyn Monitor) -> Result<Box<dyn Worker>, Failure> {
         let limits = self.confining.limits.clone();
         let memory = job.memory.map_or(limits.memory, |memory| memory.min(limits.memory));
         let limits = Limits { memory, ..limits };
         let wall = limits.wall;
         let options =
             JobOptions { read: job.readable.clone(), limits, threads: self.confining.threads };
-        let job = self
-            .fork(&options)
-            .map_err(|error| Failure::new(Code::SandboxUnavailable, with_causes(&error)))?;
+        let job = self.fork(&options, monitor)?;
         let socket = job.socket().try_clone().map_err(|error| {
             Failure::new(Code::NodeInternal, format!("the worker's socket: {error}"))
         })?;
@@ -211,8 +203,6 @@ impl From<sandbox::Limit> for Limit {
 
 /// What loads and uses the parts of each family that a plan needs.
 const WORKER: &str = "wardround.worker.job";
-/// Jobs that one interpreter forks before it is started anew.
-const MOST_JOBS: u32 = 500;
 
 /// How long a worker may take to end that has closed its socket.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, Monitor};
 
 /// Starts workers, each in a confinement of its own.
 ///
@@ -16,8 +16,8 @@ pub trait Workers: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `sandbox.unavailable` where it cannot be confined.
-    fn start(&self, job: &Job) -> Result<Box<dyn Worker>, Failure>;
+    /// `sandbox.unavailable` where it cannot be confined, `cancelled`, `deadline.exceeded`.
+    fn start(&self, job: &Job, monitor: &mut dyn Monitor) -> Result<Box<dyn Worker>, Failure>;
 }
 
 /// What a worker may read, and how it is bounded beyond what the node says of all workers.

@@ -38,7 +38,7 @@ pub(crate) struct PlainWorkers {
 }
 
 impl Workers for PlainWorkers {
-    fn start(&self, _job: &Job) -> Result<Box<dyn Worker>, Failure> {
+    fn start(&self, _job: &Job, _monitor: &mut dyn Monitor) -> Result<Box<dyn Worker>, Failure> {
         let (ours, theirs) = UnixStream::pair().expect("sockets can be made");
         let program = format!(
             "import sys, socket; sys.path.insert(0, {:?}); \

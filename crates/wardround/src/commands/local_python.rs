@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use runtime::PythonRuntime;
 use runtime::python::{machine, runtime_on};
 use sandbox::Launcher;
+use training_plan::Bundle;
 
 use crate::failure::Failure;
 
@@ -17,12 +18,12 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    /// A runtime as nodes have it; what it needs is written into the folder.
-    pub(crate) fn runtime(&self, folder: &Path) -> Result<PythonRuntime, Failure> {
+    /// A runtime as nodes have it, for a plan; what it needs is written into the folder.
+    pub(crate) fn runtime(&self, folder: &Path, plan: &Bundle) -> Result<PythonRuntime, Failure> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed(format!("this program is not found: {error}")))?;
         let launcher = Launcher::new(program).argument("sandbox").argument("launch");
-        runtime_on(&self.path, launcher, folder).map_err(|error| {
+        runtime_on(&self.path, launcher, folder, plan).map_err(|error| {
             let failure = Failure::from_error(&error);
             match error {
                 machine::Error::Environment(_) => failure.hint(

@@ -1,15 +1,15 @@
 //! What a Python plan may use: each limit ends the round with its own code, and the next round runs.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::Code;
-use runtime::python::Environment;
 use runtime::{Failure, PythonRuntime};
 use sandbox::{Launcher, Level, Limits};
 use serde_json::json;
 use training_plan::Bundle;
 
-use crate::python::{interpreter, limited, runtime};
+use crate::python::{cold, launcher, limited};
 use crate::ward::{Recorder, Study, Ward};
 
 /// A plan of scikit-learn, which starts faster than torch; it does something while it opens its data.
@@ -37,7 +37,7 @@ fn limits() -> Limits {
     Limits { wall: Duration::from_secs(60), memory: 2 << 30, ..Limits::default() }
 }
 
-/// Runs a plan that does this, and then one that does nothing, in the same runtime.
+/// Runs a plan that does this, and then one that does nothing, with the same limits and interpreter.
 fn end(act: &str, limits: Limits) -> Option<Failure> {
     let runtime: &'static PythonRuntime = Box::leak(Box::new(limited(limits)?));
     let body = format!("def act():\n    {}", act.replace('\n', "\n    "));
@@ -58,14 +58,14 @@ fn attempt(runtime: &'static PythonRuntime, plan: &str) -> Result<(), Failure> {
 
 #[test]
 fn time_is_limited() {
-    let limits = Limits { wall: Duration::from_secs(10), ..limits() };
+    let limits = Limits { wall: Duration::from_secs(6), ..limits() };
     let Some(failure) = end("import time\ntime.sleep(3600)", limits) else { return };
     assert_eq!(failure.code, Code::LimitsTime, "{}", failure.local);
 }
 
 #[test]
 fn processor_time_is_limited() {
-    let limits = Limits { processor: Some(Duration::from_secs(8)), ..limits() };
+    let limits = Limits { processor: Some(Duration::from_secs(4)), ..limits() };
     let Some(failure) = end("while True:\n    pass", limits) else { return };
     assert_eq!(failure.code, Code::LimitsCpu, "{}", failure.local);
 }
@@ -126,9 +126,24 @@ fn what_a_plan_prints_and_raises_stays_in_the_nodes_own_text() {
 
 #[test]
 fn a_plan_that_cannot_be_confined_does_not_run() {
-    let Some(interpreter) = interpreter() else { return };
-    let environment = Environment::inspect(&interpreter).expect("it is a Python");
-    let made = runtime(environment, Launcher::new("/bin/false"), limits(), Level::B);
+    let Some(workers) = cold(Launcher::new("/bin/false"), Level::B) else { return };
+    let made = PythonRuntime::new(Arc::new(workers), None);
     let failure = attempt(Box::leak(Box::new(made)), PLAN).expect_err("nothing confines it");
     assert_eq!(failure.code, Code::SandboxUnavailable);
+}
+
+#[test]
+fn a_cancel_is_heard_while_the_interpreter_warms_up_and_the_next_round_finds_it_warm() {
+    let Some(workers) = cold(launcher(), Level::B) else { return };
+    let runtime: &'static PythonRuntime =
+        Box::leak(Box::new(PythonRuntime::new(Arc::new(workers), None)));
+    let ward = Ward::of(Study::Python(runtime));
+    let begin = Instant::now();
+    let recorder =
+        Recorder { interrupt_at: Some(begin + Duration::from_millis(200)), ..Recorder::default() };
+    let unused = ward.folder.path().join("none");
+    let failure = ward.run_from(&unused, &json!({}), recorder).expect_err("it is cancelled");
+    assert_eq!(failure.code, Code::Cancelled, "{}", failure.local);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    ward.run(&json!({})).expect("the next round runs");
 }

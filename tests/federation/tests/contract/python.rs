@@ -29,33 +29,32 @@ pub(crate) fn launcher() -> Launcher {
     Launcher::new(program).argument("sandbox").argument("launch")
 }
 
-/// A warm runtime that all tests of the suite share.
-pub(crate) fn shared() -> Option<&'static PythonRuntime> {
-    static SHARED: OnceLock<Option<PythonRuntime>> = OnceLock::new();
-    let made = SHARED.get_or_init(|| {
-        let environment = Environment::inspect(&interpreter()?).expect("it is a Python");
-        Some(runtime(environment, launcher(), Limits::default(), Level::B))
-    });
+/// Workers that all tests of the suite share: their interpreter is warmed up once.
+fn workers() -> Option<&'static SandboxedWorkers> {
+    static SHARED: OnceLock<Option<SandboxedWorkers>> = OnceLock::new();
+    let made = SHARED.get_or_init(|| Some(cold(launcher(), Level::B)?));
     made.as_ref()
 }
 
-/// A cold runtime with limits of its own: it loads nothing before a plan does.
-pub(crate) fn limited(limits: Limits) -> Option<PythonRuntime> {
+/// Workers whose interpreter is not warm yet.
+pub(crate) fn cold(launcher: Launcher, minimum: Level) -> Option<SandboxedWorkers> {
     let environment = Environment::inspect(&interpreter()?).expect("it is a Python");
-    let environment = Environment { frameworks: Vec::new(), ..environment };
-    Some(runtime(environment, launcher(), limits, Level::B))
-}
-
-pub(crate) fn runtime(
-    environment: Environment,
-    launcher: Launcher,
-    limits: Limits,
-    minimum: Level,
-) -> PythonRuntime {
     // The package's folder is named by its content, so all runs of the suite share it.
     let package = write_package(&std::env::temp_dir().join("wardround-contract"));
     let package = package.expect("the package can be written");
-    let wall = limits.wall + Duration::from_secs(5);
+    let limits = Limits::default();
     let confining = Confining { launcher, environment, package, minimum, limits, threads: 1 };
-    PythonRuntime::new(Arc::new(SandboxedWorkers::new(confining)), Some(wall))
+    Some(SandboxedWorkers::new(confining))
+}
+
+/// A warm runtime that all tests of the suite share.
+pub(crate) fn shared() -> Option<&'static PythonRuntime> {
+    static SHARED: OnceLock<Option<PythonRuntime>> = OnceLock::new();
+    SHARED.get_or_init(|| limited(Limits::default())).as_ref()
+}
+
+/// A runtime with limits of its own, over the same interpreter.
+pub(crate) fn limited(limits: Limits) -> Option<PythonRuntime> {
+    let wall = limits.wall + Duration::from_secs(5);
+    Some(PythonRuntime::new(Arc::new(workers()?.bounded(limits)), Some(wall)))
 }

@@ -1,13 +1,14 @@
 //! One study in each runtime's own words: a logistic regression on two columns, started from zeros.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use dataset::{Options, Registered, register};
-use protocol::{MetricsReport, Mode, Warning};
+use protocol::{Code, MetricsReport, Mode, Warning};
 use runtime::{
     Assignment, DataGrant, DataSummary, ExportSummary, Failure, Interruption, Measurement, Monitor,
     NativeRuntime, PythonRuntime, Runtime, TrainingSummary, Unfollowed, Validated,
-    initial_parameters, python_initial_parameters,
+    ValidationOutcome, initial_parameters, python_initial_parameters,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -28,6 +29,8 @@ pub(crate) struct Ward {
     pub(crate) bundle: Bundle,
     pub(crate) model_args: Map<String, Value>,
     pub(crate) round: u32,
+    /// The resolved columns, where they are not what the study usually has.
+    pub(crate) columns: Option<Vec<String>>,
     study: Study,
     table: PathBuf,
     registration: Registered,
@@ -46,11 +49,12 @@ pub(crate) struct Outcome {
     pub(crate) export: Option<ExportSummary>,
 }
 
-/// Remembers what was measured; interrupts after so many measurements.
+/// Remembers what was measured; interrupts after so many measurements, or from some moment on.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) measurements: Vec<Measurement>,
     pub(crate) interrupt_after: Option<usize>,
+    pub(crate) interrupt_at: Option<Instant>,
 }
 
 impl Monitor for Recorder {
@@ -60,7 +64,8 @@ impl Monitor for Recorder {
 
     fn interruption(&mut self) -> Option<Interruption> {
         let enough = self.interrupt_after.is_some_and(|after| self.measurements.len() >= after);
-        enough.then_some(Interruption::Cancelled)
+        let is_time = self.interrupt_at.is_some_and(|moment| Instant::now() >= moment);
+        (enough || is_time).then_some(Interruption::Cancelled)
     }
 }
 
@@ -85,6 +90,7 @@ impl Ward {
             bundle: bundle.expect("the plan is right"),
             model_args: Map::new(),
             round: 1,
+            columns: None,
             study,
             table: path,
             registration: Registered::Table(registration),
@@ -106,9 +112,10 @@ impl Ward {
             node: "north".parse().expect("is a name"),
             dataset: "ward".parse().expect("is a name"),
             dataset_digest: self.registration.digest(),
-            columns: match self.study {
-                Study::Native => ["x", "y"].map(str::to_owned).to_vec(),
-                Study::Python(_) => Vec::new(),
+            columns: match (&self.columns, &self.study) {
+                (Some(columns), _) => columns.clone(),
+                (None, Study::Native) => ["x", "y"].map(str::to_owned).to_vec(),
+                (None, Study::Python(_)) => Vec::new(),
             },
             memory_limit: None,
             class: String::new(),
@@ -168,13 +175,13 @@ impl Ward {
         };
         let data = instance.open_data(&grant, &mut recorder)?;
         let mut warnings = data.warnings.clone();
-        let before = instance.validate(Validated::Global, &mut recorder)?;
+        let before = measured(instance.validate(Validated::Global, &mut recorder))?;
         warnings.extend(before.warnings);
         let (mut after, mut training) = (None, TrainingSummary::default());
         let (mut update, mut export) = (Vec::new(), None);
         if self.mode == Mode::Train {
             training = instance.train(&mut recorder)?;
-            let outcome = instance.validate(Validated::Local, &mut recorder)?;
+            let outcome = measured(instance.validate(Validated::Local, &mut recorder))?;
             warnings.extend(outcome.warnings);
             after = outcome.report;
             let path = self.folder.path().join("update.safetensors");
@@ -183,6 +190,14 @@ impl Ward {
         }
         let (before, measurements) = (before.report, recorder.measurements);
         Ok(Outcome { data, before, after, training, warnings, measurements, update, export })
+    }
+}
+
+/// A metric that cannot be computed ends no round.
+fn measured(outcome: Result<ValidationOutcome, Failure>) -> Result<ValidationOutcome, Failure> {
+    match outcome {
+        Err(failure) if failure.code == Code::TrainingFailed => Ok(ValidationOutcome::default()),
+        outcome => outcome,
     }
 }
 

@@ -83,7 +83,7 @@ fn first_parameters(
         RuntimeKind::Native => return Ok(None),
         RuntimeKind::Python => {}
     }
-    let runtime = interpreter.runtime(scratch)?;
+    let runtime = interpreter.runtime(scratch, resolved.definition().bundle())?;
     let path = scratch.join("first.safetensors");
     researcher::first_parameters(resolved, &runtime, &scratch.join("round"), &path).map_err(
         |error| match error {

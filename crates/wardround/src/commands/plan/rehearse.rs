@@ -46,7 +46,7 @@ pub(super) fn run(path: &Path, arguments: &Rehearsing, printer: Printer) -> Resu
     let training_args = TrainingArguments::parse(&given)
         .map_err(|error| Failure::usage(format!("--training-args: {error}")))?;
     let folder = tempfile::tempdir().map_err(|error| Failure::failed(error.to_string()))?;
-    let runtime = arguments.interpreter.runtime(folder.path())?;
+    let runtime = arguments.interpreter.runtime(folder.path(), &bundle)?;
     let rehearsal = Rehearsal {
         bundle: &bundle,
         class: &arguments.class,
