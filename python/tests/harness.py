@@ -98,6 +98,7 @@ class Node:
         self.scalars: list[dict[str, Any]] = []
         self.parts: list[tuple[numpy.ndarray, numpy.ndarray, str]] = []
         self.orders: list[numpy.ndarray] = []
+        self.labels: list[int] = []
         self.training = 0
         self.shuffle = True
 
@@ -160,6 +161,9 @@ class Node:
                 self.scalars.append(header["scalar"])
             elif "part" in header:
                 self._take_part(header["part"], body)
+            elif "labels" in header:
+                assert len(body) == 8 * header["labels"]["rows"]
+                self.labels.extend(numpy.frombuffer(body, "<i8").tolist())
             else:
                 self._send_order(header["order"]["epoch"])
 
@@ -194,7 +198,12 @@ class Node:
         return self.open_data("table", path, rows)
 
     def open_data(
-        self, kind: str, path: str | Path, rows: int, manifest: dict[str, Any] | None = None
+        self,
+        kind: str,
+        path: str | Path,
+        rows: int,
+        manifest: dict[str, Any] | None = None,
+        labels: bool = False,
     ) -> int:
         name = None
         if manifest is not None:
@@ -202,13 +211,18 @@ class Node:
             Path(name).write_text(json.dumps(manifest), encoding="utf-8")
         return self.request(
             "open_data", kind=kind, path=str(path), columns=[], rows=rows, loading_plan=None,
-            manifest=name,
+            manifest=name, labels=labels,
         )["samples"]  # fmt: skip
 
     def split(self, train: list[int], validation: list[int]) -> dict[str, Any]:
         self.training = len(train)
-        payload = numpy.array([*train, *validation], "<u8").tobytes()
-        return self.request("split", payload, train=len(train), validation=len(validation))
+        descriptor = indices([*train, *validation])
+        try:
+            return self.request(
+                "split", b"", (descriptor,), train=len(train), validation=len(validation)
+            )
+        finally:
+            os.close(descriptor)
 
     def validate(self, which: str = "global", batch_size: int = 0) -> dict[str, float]:
         self.parts = []
@@ -279,11 +293,20 @@ class Node:
             positions = numpy.random.default_rng(100 + epoch).permutation(self.training)
         self.orders.append(positions)
         header = {"id": self.number, "order": {"epoch": epoch}, "seed": str(1000 + epoch)}
-        self._send(header, positions.astype("<u8").tobytes(), ())
+        descriptor = indices(positions)
+        self._send(header, b"", (descriptor,))
+        os.close(descriptor)
 
 
 def _refuse_thread(thread: threading.Thread) -> None:
     raise PermissionError("a thread")
+
+
+def indices(positions: Any) -> int:
+    """Puts indices into a descriptor."""
+    descriptor = os.memfd_create("indices")
+    os.write(descriptor, numpy.asarray(positions, "<u8").tobytes())
+    return descriptor
 
 
 def write(tensors: dict[str, numpy.ndarray]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +158,10 @@ class Engine(ABC):
     @abstractmethod
     def take_data(self, manager: DataManager) -> int:
         """Takes the plan's data and counts its samples."""
+
+    @abstractmethod
+    def targets(self) -> Iterable[Any] | None:
+        """The target of every sample, in order; nothing where there is none."""
 
     def apply_split(self, split: Split) -> None:
         """Takes the node's split of the samples."""

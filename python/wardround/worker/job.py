@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import mmap
 import os
 import platform
 import socket
@@ -26,6 +27,7 @@ from ..plans.granted import GRANTED, Grant
 from . import failure, validation
 from .engine import Circumstances, Engine, Monitor, Order, Scalar, Split
 from .frames import Connection, Frame, ProtocolError
+from .labels import labels_of
 from .module import check_metrics, load_class
 
 PACKAGES = {"torch": "torch", "sklearn": "scikit-learn", "numpy": "numpy"}
@@ -33,6 +35,9 @@ PACKAGES = {"torch": "torch", "sklearn": "scikit-learn", "numpy": "numpy"}
 
 IMAGES = ("PIL.Image", "PIL.PngImagePlugin", "PIL.JpegImagePlugin")
 """What the dataset of images uses where it is installed."""
+
+LABELS = 1 << 20
+"""The labels of one frame."""
 
 REASONS = {
     "instantiate": "not_loadable",
@@ -184,11 +189,22 @@ class Job:
         )
         engine.plan.set_dataset_path(header["path"])
         self._samples = int(engine.open_data())
+        if header.get("labels"):
+            self._send_labels(frame.header["id"], engine)
         return {"samples": self._samples}
+
+    def _send_labels(self, number: int, engine: Engine) -> None:
+        """Tells the node the class of each sample, where the plan's targets are classes."""
+        labels = labels_of(engine.targets(), self._samples)
+        if labels is None:
+            return
+        for start in range(0, len(labels), LABELS):
+            part = labels[start : start + LABELS]
+            self._connection.send({"id": number, "labels": {"rows": len(part)}}, part.tobytes())
 
     def _split(self, frame: Frame) -> dict[str, Any]:
         train, validation_count = int(frame.header["train"]), int(frame.header["validation"])
-        rows = numpy.frombuffer(frame.payload, "<u8")
+        rows = _indices(frame)
         if len(rows) != train + validation_count or (rows >= max(self._samples, 1)).any():
             raise ProtocolError("the split does not fit the samples")
         rows = rows.astype(numpy.int64)
@@ -242,7 +258,9 @@ class _NodeMonitor(Monitor):
         frame = self._connection.receive()
         if frame is None or frame.header.get("order") != {"epoch": epoch}:
             raise ProtocolError(f"the node did not answer with the order of epoch {epoch}")
-        positions = numpy.frombuffer(frame.payload, "<u8").astype(numpy.int64)
+        positions = _indices(frame).astype(numpy.int64)
+        for descriptor in frame.descriptors:
+            os.close(descriptor)
         count = len(self._engine.split.train)
         if not numpy.array_equal(numpy.sort(positions), numpy.arange(count)):
             raise ProtocolError("the node's order is not one of all training rows")
@@ -272,6 +290,15 @@ def _versions() -> dict[str, str]:
         for name, package in PACKAGES.items()
         if name in sys.modules
     }
+
+
+def _indices(frame: Frame) -> numpy.ndarray:
+    """The indices in the memory that came with a frame, 64 bits each."""
+    descriptor = _descriptor(frame, 0)
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        return numpy.empty(0, "<u8")
+    return numpy.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), "<u8")
 
 
 def _descriptor(frame: Frame, position: int) -> int:

@@ -112,6 +112,9 @@ class SklearnEngine(Engine):
         self._target = _targets(target, self._estimator)
         return len(self._data)
 
+    def targets(self) -> numpy.ndarray | None:
+        return self._target
+
     def batches(self, batch_size: int) -> Iterator[Batch]:
         rows = self.split.validation
         size = batch_size or max(1, len(rows))

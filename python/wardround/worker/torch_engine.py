@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy
@@ -121,6 +121,11 @@ class TorchEngine(Engine):
         if getattr(self._dataset, "gives_batches", False):
             self._collate = as_given
         return check_dataset(self._dataset)
+
+    def targets(self) -> Iterable[Any]:
+        if isinstance(self._dataset, ArrayDataset):
+            return self._dataset.targets()
+        return (_pair(self._dataset[place])[1] for place in range(check_dataset(self._dataset)))
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         rows = self.split.validation
@@ -278,6 +283,11 @@ class ArrayDataset:
     def __init__(self, data: numpy.ndarray, target: numpy.ndarray):
         self._data = torch.from_numpy(numpy.ascontiguousarray(data, dtype=numpy.float32))
         self._target = torch.from_numpy(numpy.ascontiguousarray(target, dtype=numpy.float32))
+
+    def targets(self) -> numpy.ndarray:
+        """The targets of all rows."""
+        targets: numpy.ndarray = self._target.numpy()
+        return targets
 
     def __len__(self) -> int:
         return len(self._data)

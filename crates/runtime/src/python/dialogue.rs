@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::exception;
 use super::frame::{self, Frame, Patience};
+use super::indices::Indices;
 use super::message::{self, Failed, Numbered, OrderAnswer, Reason, Request, Said};
 use super::worker::{Cause, Confinement, Ending, Life, Worker};
 use crate::Failure;
@@ -116,13 +117,15 @@ impl Dialogue {
         &mut self,
         epoch: message::Epoch,
         seed: String,
-        payload: Vec<u8>,
+        positions: &Indices,
         patience: &mut Patience<'_>,
     ) -> Result<(), Failure> {
         let header = serde_json::to_vec(&OrderAnswer { id: self.id, order: epoch, seed })
             .map_err(|error| Failure::new(Code::NodeInternal, error.to_string()))?;
-        let frame = Frame { header, payload };
-        frame::send(self.worker.socket(), &frame, &[], patience).map_err(|error| self.lost(error))
+        let frame = Frame { header, payload: Vec::new() };
+        let descriptors = [positions.descriptor()];
+        frame::send(self.worker.socket(), &frame, &descriptors, patience)
+            .map_err(|error| self.lost(error))
     }
 
     /// Waits for what the worker says next; a failure that it tells ends it.

@@ -187,7 +187,7 @@ const PREFIX: usize = 12;
 const LARGEST_HEADER: usize = 1 << 20;
 
 /// Bytes of a payload: 16 MiB.
-pub(super) const LARGEST_PAYLOAD: usize = 16 << 20;
+const LARGEST_PAYLOAD: usize = 16 << 20;
 
 /// Descriptors of a frame.
 const MOST_DESCRIPTORS: usize = 2;

@@ -17,8 +17,10 @@ use super::dialogue::{Dialogue, Enclosed, Step};
 use super::export::{self, Outlet};
 use super::frame::Patience;
 use super::granted_view::GrantedView;
+use super::indices::Indices;
+use super::labels::Labels;
 use super::message::{
-    DataOpened, Exported, Family, Initialised, Instantiated, Nothing, OpenData, Request, TensorBody,
+    Exported, Family, Initialised, Instantiated, Nothing, OpenData, Request, TensorBody,
 };
 use super::optimizer_arguments;
 use super::training::{self, Course};
@@ -121,20 +123,28 @@ impl PythonInstance {
         })
     }
 
-    /// Has the plan open what the node wrote for it, and says how many samples it makes of it.
-    fn open(&mut self, view: &GrantedView, monitor: &mut dyn Monitor) -> Result<usize, Failure> {
+    /// Has the plan open what the node wrote for it; says how many samples it makes of it, and of which classes they are
+    /// where the plan is to tell.
+    fn open(
+        &mut self,
+        view: &GrantedView,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(usize, Labels), Failure> {
+        let (arguments, _) = self.known()?;
+        let labels = arguments.validation().stratify && view.labels.is_none();
         let manifest = view.manifest.as_ref().map(|path| path.to_string_lossy());
         let request = Request::OpenData(OpenData {
             kind: view.kind,
             path: &view.path.to_string_lossy(),
             columns: &view.columns,
             rows: view.rows as u64,
+            labels,
             loading_plan: None,
             manifest: manifest.as_deref(),
         });
         let mut patience = Patience::new(monitor, self.time(PREPARING));
-        let opened: DataOpened =
-            self.dialogue.ask(Step::Data, &request, Enclosed::default(), &mut patience)?;
+        self.dialogue.begin(Step::Data, &request, Enclosed::default(), &mut patience)?;
+        let (opened, labels) = Labels::listen(&mut self.dialogue, view.rows, &mut patience)?;
         let samples = usize::try_from(opened.samples).unwrap_or(usize::MAX);
         if samples > view.rows {
             let text = format!("the plan makes {samples} samples of {} rows", view.rows);
@@ -144,13 +154,16 @@ impl PythonInstance {
             let text = "the plan leaves out rows, so the patients of the others are not known";
             return Err(self.dialogue.fail(Code::DataInvalid, text));
         }
-        Ok(samples)
+        Ok((samples, labels))
     }
 
-    fn cut(&self, samples: usize, view: &GrantedView) -> Result<Split, Failure> {
+    fn cut(&self, samples: usize, told: &Labels, view: &GrantedView) -> Result<Split, Failure> {
         let (arguments, _) = self.known()?;
         let validation = arguments.validation();
-        let labels = view.labels.as_deref().filter(|_| samples == view.rows);
+        let labels = match view.labels.as_deref() {
+            Some(labels) => Some(labels).filter(|_| samples == view.rows),
+            None => told.of(samples),
+        };
         if validation.stratify && labels.is_none() {
             return Err(unstratified());
         }
@@ -252,9 +265,9 @@ impl Instance for PythonInstance {
     ) -> Result<DataSummary, Failure> {
         let view = self.write_view(grant, monitor)?;
         enough(view.rows, "rows", grant)?;
-        let samples = self.open(&view, monitor)?;
+        let (samples, labels) = self.open(&view, monitor)?;
         enough(samples, "samples", grant)?;
-        let split = self.cut(samples, &view)?;
+        let split = self.cut(samples, &labels, &view)?;
         if self.assignment.mode == Mode::Train {
             if split.train.is_empty() {
                 let local = format!("none of {samples} samples is left to train on");
@@ -264,7 +277,9 @@ impl Instance for PythonInstance {
         }
         let (train, validation) = (split.train.len() as u64, split.validation.len() as u64);
         let rows: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
-        let enclosed = Enclosed { payload: training::indices(&rows)?, descriptors: &[] };
+        let rows = Indices::new(&rows)?;
+        let descriptors = [rows.descriptor()];
+        let enclosed = Enclosed { payload: Vec::new(), descriptors: &descriptors };
         let mut patience = Patience::new(monitor, self.time(PREPARING));
         let request = Request::Split { train, validation };
         let Nothing {} = self.dialogue.ask(Step::Data, &request, enclosed, &mut patience)?;
@@ -364,9 +379,9 @@ fn versions(built: &Instantiated) -> String {
     line
 }
 
-/// A table's classes are the plan's own business, so the node cannot split by them.
+/// Neither the dataset nor the plan says which class a sample is of.
 fn unstratified() -> Failure {
-    let rule = "needs classes that the node knows: those of an image folder, or of a native plan";
+    let rule = "needs classes: targets that are one whole number for each sample";
     let detail =
         Detail::Argument { key: "stratify".to_owned(), value: json!(true), rule: rule.to_owned() };
     Failure::new(Code::ArgumentsInvalid, format!("stratify {rule}")).with_detail(detail)

@@ -38,7 +38,7 @@ pub(super) enum Request<'a> {
     Load {},
     /// Open the granted view of the dataset.
     OpenData(OpenData<'a>),
-    /// Take the rows of both subsets from the payload.
+    /// Take the rows of both subsets from the descriptor.
     Split {
         /// Rows that train.
         train: u64,
@@ -76,6 +76,8 @@ pub(super) struct OpenData<'a> {
     pub(super) columns: &'a [String],
     /// The rows or samples that the node counts.
     pub(super) rows: u64,
+    /// Whether the class of each sample is asked for.
+    pub(super) labels: bool,
     /// The data loading plan that was applied.
     pub(super) loading_plan: Option<&'a Value>,
     /// The file that lists a folder's samples.
@@ -90,7 +92,7 @@ pub(super) struct Numbered<'a> {
     pub(super) request: &'a Request<'a>,
 }
 
-/// The node's answer to a question for an epoch's order; the positions are the payload.
+/// The node's answer to a question for an epoch's order; the positions come with a descriptor.
 #[derive(Serialize)]
 pub(super) struct OrderAnswer {
     pub(super) id: u64,
@@ -107,6 +109,8 @@ pub(super) enum Said {
     Failed(Failed),
     /// Truth and prediction of some rows.
     Part(Part),
+    /// The classes of some samples.
+    Labels(Labels),
     /// A measurement.
     Scalar(ScalarBody),
     /// A question for an epoch's order.
@@ -166,6 +170,13 @@ pub(super) struct Part {
     pub(super) rows: usize,
     pub(super) truth: Truth,
     pub(super) prediction: Columns,
+}
+
+/// How many classes a payload holds, 64 bits each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Labels {
+    pub(super) rows: usize,
 }
 
 /// What is predicted.
@@ -306,6 +317,8 @@ struct Form {
     #[serde(default)]
     part: Option<Part>,
     #[serde(default)]
+    labels: Option<Labels>,
+    #[serde(default)]
     scalar: Option<ScalarBody>,
     #[serde(default)]
     order: Option<Epoch>,
@@ -318,12 +331,18 @@ pub(super) fn parse(header: &[u8], id: u64) -> Result<Said, String> {
     if form.id != id {
         return Err(format!("an answer to request {} while request {id} waits", form.id));
     }
-    match (form.ok, form.failed, form.part, form.scalar, form.order) {
-        (Some(done), None, None, None, None) => Ok(Said::Done(done)),
-        (None, Some(failed), None, None, None) => Ok(Said::Failed(failed)),
-        (None, None, Some(part), None, None) => Ok(Said::Part(part)),
-        (None, None, None, Some(scalar), None) => Ok(Said::Scalar(scalar)),
-        (None, None, None, None, Some(order)) => Ok(Said::Order(order)),
+    let Form { ok, failed, part, labels, scalar, order, .. } = form;
+    let bodies = [
+        ok.map(Said::Done),
+        failed.map(Said::Failed),
+        part.map(Said::Part),
+        labels.map(Said::Labels),
+        scalar.map(Said::Scalar),
+        order.map(Said::Order),
+    ];
+    let mut bodies = bodies.into_iter().flatten();
+    match (bodies.next(), bodies.next()) {
+        (Some(said), None) => Ok(said),
         _ => Err("a message with none or several of its bodies".to_owned()),
     }
 }

@@ -6,7 +6,8 @@ use training_plan::arguments::{TrainingArguments, TrainingLength};
 use training_plan::seed::{Place, Seed};
 
 use super::dialogue::{Dialogue, Enclosed, Step};
-use super::frame::{LARGEST_PAYLOAD, Patience};
+use super::frame::Patience;
+use super::indices::Indices;
 use super::message::{Epoch, Request, Said, ScalarBody, Trained};
 use crate::{Assignment, Failure, Measurement, Stage, TrainingSummary};
 
@@ -57,7 +58,7 @@ impl Course<'_> {
                     Some(measurement) => patience.monitor().measured(measurement),
                     None => return Err(dialogue.broken("a scalar of no batch that is due")),
                 },
-                Said::Order(_) | Said::Part(_) | Said::Failed(_) => {
+                Said::Order(_) | Said::Part(_) | Said::Labels(_) | Said::Failed(_) => {
                     return Err(dialogue.broken("a message that is out of place in training"));
                 }
             }
@@ -83,7 +84,7 @@ impl Course<'_> {
             Generator::new(Seed::batches(seed, place).into_bytes()).shuffle(&mut positions);
         }
         let dropout = number(Seed::dropout(seed, place)).to_string();
-        dialogue.answer_order(epoch, dropout, indices(&positions)?, patience)
+        dialogue.answer_order(epoch, dropout, &Indices::new(&positions)?, patience)
     }
 
     /// A measurement in which only the values and the place are the worker's; the place must be one at which a
@@ -178,15 +179,6 @@ pub(super) fn seed(arguments: &TrainingArguments, assignment: &Assignment) -> u6
 pub(super) fn number(seed: Seed) -> u64 {
     let (first, _) = seed.as_bytes().split_at(8);
     u64::from_le_bytes(first.try_into().expect("eight bytes were split off"))
-}
-
-/// Indices as they travel.
-pub(super) fn indices(indices: &[usize]) -> Result<Vec<u8>, Failure> {
-    if indices.len() > LARGEST_PAYLOAD / 8 {
-        let local = format!("{} rows are more than a Python plan can take", indices.len());
-        return Err(Failure::new(Code::DataInvalid, local));
-    }
-    Ok(indices.iter().flat_map(|index| (*index as u64).to_le_bytes()).collect())
 }
 
 /// Values of one measurement.

@@ -85,7 +85,7 @@ impl Pass<'_> {
                     }
                     return Ok((rated, done.values));
                 }
-                Said::Scalar(_) | Said::Order(_) | Said::Failed(_) => {
+                Said::Scalar(_) | Said::Order(_) | Said::Labels(_) | Said::Failed(_) => {
                     return Err(dialogue.broken("a message that is out of place in a validation"));
                 }
             }

@@ -5,6 +5,7 @@
 //! and the run says so.
 
 mod limits;
+mod plans;
 mod python;
 mod rounds;
 mod ward;

@@ -40,6 +40,7 @@ contract! {
     a_learning_rate_beyond_reason_diverges
     a_cancelled_round_ends_and_the_next_one_runs
     one_class_has_no_area
+    a_stratified_split_keeps_the_shares
 }
 
 fn arguments() -> Value {
@@ -78,6 +79,12 @@ fn both_runtimes_cut_order_and_measure_alike() {
         let report = outcome.after.as_ref().expect("was validated");
         report.sums.as_ref().expect("exact pooling needs sums")["confusion"].clone()
     };
+    assert_eq!(sums(&native), sums(&python));
+    let mut stratified = arguments();
+    stratified["stratify"] = json!(true);
+    let native = Ward::of(Study::Native).run(&stratified).expect("it is right");
+    let python = Ward::of(Study::Python(runtime)).run(&stratified).expect("it is right");
+    compare(&native, &python);
     assert_eq!(sums(&native), sums(&python));
 }
 
@@ -238,4 +245,27 @@ fn one_class_has_no_area(study: impl Fn() -> Study) {
     asked["test_metric"] = json!("ROC_AUC");
     let outcome = ward.run(&asked).expect("it is right");
     assert!(outcome.warnings.contains(&Warning::MetricSingleClass), "{:?}", outcome.warnings);
+}
+
+/// Of 80 rows 8 are of the rarer class, and 2 of them validate.
+fn a_stratified_split_keeps_the_shares(study: impl Fn() -> Study) {
+    let mut csv = String::from("x,y,class\n");
+    for row in 0..80 {
+        csv.push_str(&format!(
+            "{},{},{}\n",
+            row % 9,
+            row % 7,
+            if row < 8 { "ill" } else { "well" }
+        ));
+    }
+    let mut stratified = arguments();
+    stratified["stratify"] = json!(true);
+    let outcome = Ward::with_table(study(), &csv).run(&stratified).expect("it is right");
+    let sums = outcome.before.and_then(|report| report.sums).expect("was validated");
+    let counts = sums["confusion"]["counts"].as_array().expect("counts are a list");
+    let truth = counts.iter().map(|row| {
+        let row = row.as_array().expect("is a list");
+        row.iter().filter_map(Value::as_u64).sum::<u64>()
+    });
+    assert_eq!(truth.collect::<Vec<_>>(), [18, 2]);
 }
