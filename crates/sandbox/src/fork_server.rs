@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::capture::Capture;
 use crate::command::end_of;
-use crate::message::{Fork, Mode, Prepare, Report, Request};
+use crate::message::{Alone, Fork, Mode, Prepare, Report, Request};
 use crate::outcome::{End, Outcome, Output};
 use crate::session::{Ender, Session, awaited, unexpected};
-use crate::{Error, Launcher, Level, Limit, Limits};
+use crate::{Error, Facts, Launcher, Level, Limit, Limits};
 
 /// Which interpreter, and what it loads.
 #[derive(Clone, Debug)]
@@ -74,6 +74,9 @@ impl Default for JobOptions {
 
 /// An interpreter that is warm.
 ///
+/// Without Landlock a process can only be shown what was made for it before it began. So at level C the interpreter is
+/// started and warmed up again for each job, in a view of what that job is granted, which takes as long as the warm-up.
+///
 /// Dropping it, and the last of its jobs, ends it.
 ///
 /// # Examples
@@ -98,11 +101,21 @@ impl Default for JobOptions {
 /// ```
 #[derive(Debug)]
 pub struct ForkServer {
-    session: Arc<Session>,
+    way: Way,
+    options: ServerOptions,
     granted: Vec<PathBuf>,
     level: Level,
     versions: BTreeMap<String, String>,
     next: u64,
+}
+
+/// How jobs come to their interpreter.
+#[derive(Debug)]
+enum Way {
+    /// One interpreter forks them all.
+    Shared(Arc<Session>),
+    /// Each has its own.
+    Alone(Launcher),
 }
 
 impl ForkServer {
@@ -115,25 +128,15 @@ impl ForkServer {
         let mut granted = crate::interpreter_paths(&options.interpreter)?;
         granted.push(options.package.clone());
         granted.extend(options.path.iter().cloned());
-        let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
-        let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
-        let prepare = prepare(options, &granted);
-        let session = Session::start(launcher)?;
-        session.prepare(prepare, stdout_writer, stderr_writer)?;
-        let facts = session.found(options.minimum)?;
-        let mut capture = Capture::of(stdout, stderr);
-        let printed = std::thread::spawn(move || {
-            capture.follow(u64::MAX, || {});
-            capture.output()
-        });
-        let versions = match session.next("a warm interpreter", options.patience) {
-            Ok(Report::Warm { versions }) => versions,
-            Ok(other) => return Err(unexpected(other)),
-            Err(Error::Gone) => return Err(ended_early(session, printed)),
-            Err(other) => return Err(other),
+        let interpreter = Interpreter::begin(launcher, prepare(options, &granted, None))?;
+        let level = interpreter.facts.level();
+        let (way, versions) = if level > Level::C {
+            let (session, versions) = interpreter.warm(options.patience)?;
+            (Way::Shared(session), versions)
+        } else {
+            (Way::Alone(launcher.clone()), BTreeMap::new())
         };
-        let session = Arc::new(session);
-        Ok(Self { session, granted, level: facts.level(), versions, next: 1 })
+        Ok(Self { way, options: options.clone(), granted, level, versions, next: 1 })
     }
 
     /// How well its jobs are confined.
@@ -142,10 +145,34 @@ impl ForkServer {
         self.level
     }
 
-    /// The versions of the interpreter and of what was loaded, by name.
+    /// The versions of the interpreter and of what was loaded, by name; at level C, once there was a job.
     #[must_use]
     pub fn versions(&self) -> &BTreeMap<String, String> {
         &self.versions
+    }
+
+    /// The session of the next job, and the job's number in it.
+    fn session_for(&mut self, options: &JobOptions) -> Result<(Arc<Session>, u64), Error> {
+        let launcher = match &self.way {
+            Way::Shared(session) => {
+                let job = self.next;
+                self.next += 1;
+                return Ok((Arc::clone(session), job));
+            }
+            Way::Alone(launcher) => launcher,
+        };
+        let mut read = self.granted.clone();
+        read.extend(options.read.iter().cloned());
+        let alone = Alone { read, limits: options.limits.clone() };
+        let prepare = prepare(&self.options, &self.granted, Some(alone));
+        let interpreter = Interpreter::begin(launcher, prepare)?;
+        if interpreter.facts.level() != self.level {
+            let facts = interpreter.facts;
+            return Err(Error::Level { reached: facts.level(), required: self.level, facts });
+        }
+        let (session, versions) = interpreter.warm(self.options.patience)?;
+        self.versions = versions;
+        Ok((session, 1))
     }
 
     /// Forks a job and waits until it is confined.
@@ -154,21 +181,20 @@ impl ForkServer {
     ///
     /// Something cannot be granted, a layer could not be put on, or the server has ended.
     pub fn fork(&mut self, options: JobOptions) -> Result<Job, Error> {
-        let job = self.next;
-        self.next += 1;
-        let reports = self.session.register(job)?;
+        let (session, job) = self.session_for(&options)?;
+        let reports = session.register(job)?;
         let (ours, theirs) = UnixStream::pair().map_err(Error::system("make a pair of sockets"))?;
         let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
         let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
         let descriptors =
             [OwnedFd::from(theirs), OwnedFd::from(stdout_writer), OwnedFd::from(stderr_writer)];
-        let ender = self.session.ender(job);
+        let ender = session.ender(job);
         let output = options.limits.output;
         let wall = options.limits.wall;
         let mut read = self.granted.clone();
         read.extend(options.read);
         let fork = Fork { job, read, limits: options.limits, threads: options.threads };
-        self.session.send(&Request::Fork(fork), &descriptors)?;
+        session.send(&Request::Fork(fork), &descriptors)?;
         drop(descriptors);
         let scratch = match awaited(&reports, "a confined process", START) {
             Ok(Report::Started { scratch, .. }) => scratch,
@@ -189,7 +215,7 @@ impl ForkServer {
             capture.output()
         });
         Ok(Job {
-            _session: Arc::clone(&self.session),
+            _session: session,
             ender,
             reports,
             socket: ours,
@@ -274,6 +300,41 @@ impl Drop for Job {
     }
 }
 
+/// An interpreter that has been started.
+struct Interpreter {
+    session: Session,
+    facts: Facts,
+    printed: JoinHandle<Output>,
+}
+
+impl Interpreter {
+    /// Starts a launcher and waits for what it has found.
+    fn begin(launcher: &Launcher, prepare: Prepare) -> Result<Self, Error> {
+        let (stdout, stdout_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
+        let (stderr, stderr_writer) = std::io::pipe().map_err(Error::system("make a pipe"))?;
+        let minimum = prepare.minimum;
+        let session = Session::start(launcher)?;
+        session.prepare(prepare, stdout_writer, stderr_writer)?;
+        let facts = session.found(minimum)?;
+        let mut capture = Capture::of(stdout, stderr);
+        let printed = std::thread::spawn(move || {
+            capture.follow(u64::MAX, || {});
+            capture.output()
+        });
+        Ok(Self { session, facts, printed })
+    }
+
+    /// Waits until it is warm.
+    fn warm(self, patience: Duration) -> Result<(Arc<Session>, BTreeMap<String, String>), Error> {
+        match self.session.next("a warm interpreter", patience) {
+            Ok(Report::Warm { versions }) => Ok((Arc::new(self.session), versions)),
+            Ok(other) => Err(unexpected(other)),
+            Err(Error::Gone) => Err(ended_early(self.session, self.printed)),
+            Err(other) => Err(other),
+        }
+    }
+}
+
 fn ended_early(session: Session, printed: JoinHandle<Output>) -> Error {
     drop(session);
     let output = printed.join().unwrap_or_default();
@@ -283,7 +344,7 @@ fn ended_early(session: Session, printed: JoinHandle<Output>) -> Error {
     Error::Refused(format!("the interpreter ended before it was warm: {}", last.join("; ")))
 }
 
-fn prepare(options: &ServerOptions, granted: &[PathBuf]) -> Prepare {
+fn prepare(options: &ServerOptions, granted: &[PathBuf], alone: Option<Alone>) -> Prepare {
     let main = options.package.join("wardround/worker/fork_server_main.py");
     let mut read = granted.to_vec();
     read.extend(options.read.iter().cloned());
@@ -298,6 +359,7 @@ fn prepare(options: &ServerOptions, granted: &[PathBuf]) -> Prepare {
             job: options.job.clone(),
             path: options.path.clone(),
             warm_up: options.warm_up.clone(),
+            alone,
         },
     }
 }

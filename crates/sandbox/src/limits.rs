@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::User;
+
 /// The most that a confined process may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -50,11 +52,15 @@ impl Limits {
     }
 
     /// The same limits as the system enforces by itself, as a second net.
-    pub(crate) fn resources(&self, threads: u32) -> Vec<Resource> {
+    ///
+    /// The number of processes counts everything that a user has, so it is only set for a user that nobody else is.
+    /// The jobs of one interpreter and the interpreter itself share it, and the warden must see a job go over its own
+    /// number before the system refuses: it leaves room for both.
+    pub(crate) fn resources(&self, threads: u32, user: User) -> Vec<Resource> {
         let time = self.processor_time(threads);
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let fixed = |number, value| Resource { number, soft: value, hard: value };
-        vec![
+        let mut resources = vec![
             fixed(libc::RLIMIT_CORE, 0),
             fixed(libc::RLIMIT_NOFILE, 256),
             fixed(libc::RLIMIT_FSIZE, self.file.max(self.disk)),
@@ -62,9 +68,19 @@ impl Limits {
             fixed(libc::RLIMIT_DATA, self.memory.saturating_add(1 << 30)),
             fixed(libc::RLIMIT_MEMLOCK, 0),
             fixed(libc::RLIMIT_MSGQUEUE, 0),
-        ]
+        ];
+        if user == User::Own {
+            let most = u64::from(self.processes).saturating_mul(SIDE_BY_SIDE) + OTHERS;
+            resources.push(fixed(libc::RLIMIT_NPROC, most));
+        }
+        resources
     }
 }
+
+/// Jobs of one interpreter for which the limit of a user has room.
+const SIDE_BY_SIDE: u64 = 4;
+/// Processes of the same user that are no job's.
+const OTHERS: u64 = 64;
 
 /// One limit as the system knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,5 +118,22 @@ impl fmt::Display for Limit {
             Self::Disk => "disk",
             Self::Output => "output",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_counted_only_for_a_user_that_is_nobody_else() {
+        let limits = Limits { processes: 16, ..Limits::default() };
+        let counted = |user| {
+            let all = limits.resources(1, user);
+            all.into_iter().find(|one| one.number == libc::RLIMIT_NPROC).map(|one| one.hard)
+        };
+        assert_eq!(counted(User::Same), None);
+        let most = counted(User::Own).unwrap();
+        assert!(most > 2 * 16 && most < 1000, "{most}");
     }
 }

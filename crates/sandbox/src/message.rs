@@ -45,7 +45,14 @@ pub(crate) enum Mode {
     /// It is the job.
     Execute { limits: Limits, threads: u32 },
     /// It is an interpreter that forks jobs.
-    Serve { job: String, path: Vec<PathBuf>, warm_up: Vec<String> },
+    Serve { job: String, path: Vec<PathBuf>, warm_up: Vec<String>, alone: Option<Alone> },
+}
+
+/// The only job of an interpreter: without Landlock, what it sees must be made before the interpreter starts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Alone {
+    pub(crate) read: Vec<PathBuf>,
+    pub(crate) limits: Limits,
 }
 
 /// A job for the fork server.
@@ -107,7 +114,7 @@ pub(crate) enum Order<'a> {
         seccomp_call: i64,
         restrict_call: i64,
     },
-    /// Brings the job's socket, standard output, standard error, the report socket, and the rules.
+    /// Brings the job's socket, standard output, standard error, the report socket, and the rules where there are some.
     Fork { job: u64, scratch: &'a str, threads: u32, resources: Vec<Resource> },
     /// Asks how a child that has ended did so.
     Reap { job: u64, pid: i32 },

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use confine::{Ending, Program};
-use place::Place;
+use place::{Place, Scratch};
 use supervised::{Death, Process, Supervised};
 use view::View;
 
@@ -26,7 +26,7 @@ use crate::control_groups::{Group, Groups};
 use crate::filter::{Execution, Filter, Kind, User};
 use crate::landlock::{Access, Ruleset};
 use crate::limits::Limits;
-use crate::message::{Answer, Fork, Mode, Order, Prepare, Reason, Report, Request};
+use crate::message::{Alone, Answer, Fork, Mode, Order, Prepare, Reason, Report, Request};
 use crate::outcome::Outcome;
 use crate::system::{self, Forked};
 use crate::{grants, limits};
@@ -47,6 +47,8 @@ pub(crate) struct Warden<'a> {
     jobs: BTreeMap<u64, Supervised>,
     enclosure: Enclosure,
     server: Option<Server>,
+    /// The scratch folder of the only job, where it had to be there before the interpreter.
+    prepared: Option<Scratch>,
 }
 
 /// What a warden has to confine with.
@@ -81,7 +83,7 @@ enum Next {
 
 impl<'a> Warden<'a> {
     pub(crate) fn new(control: &'a Channel, enclosure: Enclosure) -> Self {
-        Self { control, jobs: BTreeMap::new(), enclosure, server: None }
+        Self { control, jobs: BTreeMap::new(), enclosure, server: None, prepared: None }
     }
 
     /// Makes what was asked for and stays until the caller is gone or the only program has ended.
@@ -115,9 +117,7 @@ impl<'a> Warden<'a> {
         outputs: &[OwnedFd; 2],
     ) -> io::Result<()> {
         let scratch = self.enclosure.place.scratch(ONLY, limits, self.owner())?;
-        let mut granted = grants::system();
-        granted.push((prepare.program.clone(), Access::Execute));
-        granted.extend(prepare.read.iter().map(|path| (path.clone(), Access::Read)));
+        let granted = granted_with(&prepare.program, &prepare.read);
         if let Some((path, reason)) = missing(&granted) {
             return self.refuse(Some(ONLY), Reason::Grant { path, reason });
         }
@@ -126,7 +126,7 @@ impl<'a> Warden<'a> {
             (!self.enclosure.landlock).then(|| self.view(&granted, scratch.path())).transpose()?;
         let (report, theirs) = Channel::pair()?;
         let kind = Kind { execution: Execution::AskOnce, user: self.user() };
-        let resources = limits.resources(threads);
+        let resources = limits.resources(threads, self.user());
         let group = self.group(ONLY, limits, threads)?;
         let program = Program {
             program: &prepare.program,
@@ -150,18 +150,23 @@ impl<'a> Warden<'a> {
     }
 
     fn serve(&mut self, prepare: &Prepare, outputs: &[OwnedFd; 2]) -> io::Result<()> {
-        let Mode::Serve { job, path, warm_up } = &prepare.mode else { return Ok(()) };
-        if !self.enclosure.landlock {
-            let fact = "an interpreter that forks needs Landlock; its programs can run one by one";
-            return self.refuse(None, Reason::Fact(fact.to_owned()));
-        }
-        let mut rules = Ruleset::refusing_everything()?;
-        rules.allow(Path::new("/"), Access::Execute)?;
-        rules.allow(self.enclosure.place.base(), Access::Scratch)?;
-        rules.allow(Path::new("/dev/null"), Access::Device)?;
+        let Mode::Serve { job, path, warm_up, alone } = &prepare.mode else { return Ok(()) };
+        let (rules, view) = match (self.enclosure.landlock, alone) {
+            (true, _) => (Some(self.server_rules()?), None),
+            (false, Some(alone)) => {
+                let granted = granted_with(&prepare.program, &alone.read);
+                if let Some((path, reason)) = missing(&granted) {
+                    return self.refuse(None, Reason::Grant { path, reason });
+                }
+                (None, Some(self.only_view(alone, &granted)?))
+            }
+            // Whoever has heard that there is no Landlock comes again with the grants of each job.
+            (false, None) => return Ok(()),
+        };
         let (channel, theirs) = Channel::pair()?;
         let resources = [limits::Resource { number: libc::RLIMIT_CORE, soft: 0, hard: 0 }];
-        let base = self.enclosure.place.base().to_owned();
+        let base = self.enclosure.place.base();
+        let base = self.prepared.as_ref().map_or(base, Scratch::path).to_owned();
         let program = Program {
             program: &prepare.program,
             arguments: &prepare.arguments,
@@ -172,8 +177,8 @@ impl<'a> Warden<'a> {
             is_namespaced: self.enclosure.place.is_mounted(),
             group: None,
             resources: &resources,
-            rules: Some(rules),
-            view: None,
+            rules,
+            view,
             ending: Ending::Serving(theirs.into_descriptor()),
         };
         let process = start(program)?;
@@ -190,6 +195,22 @@ impl<'a> Warden<'a> {
         channel.send(&order, &[])?;
         self.server = Some(Server { channel, process });
         Ok(())
+    }
+
+    fn server_rules(&self) -> io::Result<Ruleset> {
+        let mut rules = Ruleset::refusing_everything()?;
+        rules.allow(Path::new("/"), Access::Execute)?;
+        rules.allow(self.enclosure.place.base(), Access::Scratch)?;
+        rules.allow(Path::new("/dev/null"), Access::Device)?;
+        Ok(rules)
+    }
+
+    /// What the only job of an interpreter sees, with its scratch folder.
+    fn only_view(&mut self, alone: &Alone, granted: &[(PathBuf, Access)]) -> io::Result<View> {
+        let scratch = self.enclosure.place.scratch(FIRST, &alone.limits, self.owner())?;
+        let view = self.view(granted, scratch.path())?;
+        self.prepared = Some(scratch);
+        Ok(view)
     }
 
     fn step(&mut self) -> io::Result<Next> {
@@ -267,15 +288,14 @@ impl<'a> Warden<'a> {
         if let Some((path, reason)) = barred {
             return self.refuse(Some(fork.job), Reason::Grant { path, reason });
         }
-        let scratch = self.enclosure.place.scratch(fork.job, &fork.limits, self.owner())?;
-        let rules = rules(&granted, scratch.path())?.into_descriptor();
+        let (scratch, rules) = self.room(&fork, &granted)?;
         let (report, theirs) = Channel::pair()?;
         let path = scratch.path().to_string_lossy().into_owned();
         let order = Order::Fork {
             job: fork.job,
             scratch: &path,
             threads: fork.threads.max(1),
-            resources: fork.limits.resources(fork.threads),
+            resources: fork.limits.resources(fork.threads, self.user()),
         };
         let group = self.group(fork.job, &fork.limits, fork.threads)?;
         let job = Supervised::new(fork.job, scratch, fork.limits, fork.threads, report);
@@ -284,8 +304,25 @@ impl<'a> Warden<'a> {
             return Err(io::Error::from(io::ErrorKind::NotConnected));
         };
         let mut sent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        sent.extend([theirs.as_fd(), rules.as_fd()]);
+        sent.push(theirs.as_fd());
+        sent.extend(rules.as_ref().map(AsFd::as_fd));
         server.channel.send(&order, &sent)
+    }
+
+    /// A job's scratch folder, and the rules that let it out of nothing else.
+    fn room(
+        &mut self,
+        fork: &Fork,
+        granted: &[(PathBuf, Access)],
+    ) -> io::Result<(Scratch, Option<OwnedFd>)> {
+        if !self.enclosure.landlock {
+            let prepared = self.prepared.take();
+            let prepared = prepared.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
+            return Ok((prepared, None));
+        }
+        let scratch = self.enclosure.place.scratch(fork.job, &fork.limits, self.owner())?;
+        let rules = rules(granted, scratch.path())?.into_descriptor();
+        Ok((scratch, Some(rules)))
     }
 
     fn hear(&mut self) -> io::Result<Next> {
@@ -432,6 +469,14 @@ fn start(program: Program<'_>) -> io::Result<Process> {
     }
 }
 
+/// What a program may use that starts by itself.
+fn granted_with(program: &Path, read: &[PathBuf]) -> Vec<(PathBuf, Access)> {
+    let mut granted = grants::system();
+    granted.push((program.to_owned(), Access::Execute));
+    granted.extend(read.iter().map(|path| (path.clone(), Access::Read)));
+    granted
+}
+
 fn rules(granted: &[(PathBuf, Access)], scratch: &Path) -> io::Result<Ruleset> {
     let mut rules = Ruleset::refusing_everything()?;
     for (path, access) in granted {
@@ -457,6 +502,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// The number of the only job where there is one.
 const ONLY: u64 = 0;
+/// The number of an interpreter's first job.
+const FIRST: u64 = 1;
 /// How often processes are measured.
 const PERIOD: Duration = Duration::from_millis(5);
 /// How long processes that were killed may take to end.

@@ -52,7 +52,7 @@ def limit(resources: Sequence[dict[str, int]]) -> None:
         resource.setrlimit(one["number"], (one["soft"], one["hard"]))
 
 
-def restrict(parent: int, rules: int, calls: Filter) -> int:
+def restrict(parent: int, rules: int | None, calls: Filter) -> int:
     """Put on what is left of the layers and return the descriptor on which the filter asks.
 
     Parameters
@@ -60,7 +60,7 @@ def restrict(parent: int, rules: int, calls: Filter) -> int:
     parent
         The fork server's identifier: a child whose parent has gone meanwhile ends.
     rules
-        The descriptor of Landlock's rules.
+        The descriptor of Landlock's rules; none where the server's own view of files is the job's.
     calls
         The filter.
     """
@@ -69,7 +69,8 @@ def restrict(parent: int, rules: int, calls: Filter) -> int:
         os._exit(1)
     _control(_PR_SET_NO_NEW_PRIVS, 1)
     _control(_PR_SET_DUMPABLE, 0)
-    _succeed(_libc.syscall(calls.restrict_call, rules, 0), "landlock_restrict_self")
+    if rules is not None:
+        _succeed(_libc.syscall(calls.restrict_call, rules, 0), "landlock_restrict_self")
     instructions = calls.for_process(os.getpid())
     memory = ctypes.create_string_buffer(instructions, len(instructions))
     program = _Program(len(instructions) // _INSTRUCTION_BYTES, ctypes.addressof(memory))

@@ -111,7 +111,7 @@ def _be_child(
     """Confine this process, do the job, and end; nothing returns to the server's code."""
     status = 1
     try:
-        job_socket, stdout, stderr, report, rules = descriptors
+        job_socket, stdout, stderr, report, *rules = descriptors
         server.control.close()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -121,7 +121,7 @@ def _be_child(
         scratch = order["scratch"]
         os.chdir(scratch)
         os.environ.update(TMPDIR=scratch, HOME=scratch)
-        _confine(server, order, parent, report, rules)
+        _confine(server, order, parent, report, rules[0] if rules else None)
         _set_threads(order["threads"])
         random.seed()
         _function(server.job)(socket.socket(fileno=job_socket), scratch, order["threads"])
@@ -139,7 +139,7 @@ def _be_child(
 
 
 def _confine(
-    server: _Server, order: dict[str, Any], parent: int, report: int, rules: int
+    server: _Server, order: dict[str, Any], parent: int, report: int, rules: int | None
 ) -> None:
     channel = socket.socket(fileno=report)
     try:
@@ -151,7 +151,8 @@ def _confine(
         os._exit(1)
     socket.send_fds(channel, [b'{"is":"done"}'], [listener])
     os.close(listener)
-    os.close(rules)
+    if rules is not None:
+        os.close(rules)
     channel.close()
 
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use sandbox::{End, Error, ForkServer, Job, JobOptions, Level, Limit, Outcome, ServerOptions};
 
-use crate::settings::{PYTHON, Planted, Setting, all, serving, tight};
+use crate::settings::{PYTHON, Planted, Setting, all, tight};
 
 fn server(setting: &Setting) -> ForkServer {
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
     let mut options = ServerOptions::new(PYTHON, package);
+    options.minimum = setting.level.min(Level::B);
     options.job = "attacks:serve".to_owned();
     options.path = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile"))];
     let server = ForkServer::start(&setting.launcher, &options);
@@ -31,6 +32,12 @@ fn ended(job: Job) -> End {
     job.wait(Duration::from_secs(30)).expect("the warden is there")
 }
 
+/// The path of another job's scratch folder. Where each job has an interpreter of its own, the folders have the same
+/// path in file systems that do not see each other.
+fn foreign(setting: &Setting, scratch: &Path) -> PathBuf {
+    if setting.level == Level::C { "/dev/shm/job-7".into() } else { scratch.to_owned() }
+}
+
 /// An honest job, which must work at once.
 fn honest(server: &mut ForkServer, planted: &Planted) -> PathBuf {
     let job = server.fork(options(planted)).expect("the server forks");
@@ -46,14 +53,15 @@ fn honest(server: &mut ForkServer, planted: &Planted) -> PathBuf {
 
 #[test]
 fn what_a_job_was_not_granted_is_refused() {
-    for setting in serving() {
+    for setting in all() {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let earlier = honest(&mut server, &planted);
         let job = server.fork(options(&planted)).expect("the server forks");
         let (secret, dataset) = (planted.secret(), planted.dataset());
+        let theirs = foreign(&setting, &earlier);
         let native = if setting.mounts { "refused" } else { "confined" };
-        let paths = [&secret, &dataset, &earlier].map(|path| path.to_string_lossy());
+        let paths = [&secret, &dataset, &theirs].map(|path| path.to_string_lossy());
         say(&job, &["refused", &paths[0], &paths[1], &paths[2], "1", native]);
         let end = ended(job);
         let printed = end.output.stderr.text();
@@ -73,7 +81,7 @@ fn a_job_that_oversteps_is_named_and_the_next_works() {
         ("threads", Limit::Processes),
         ("output", Limit::Output),
     ];
-    for setting in serving() {
+    for setting in all() {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let calls = calls.map(|call| (["fatal", call], setting.verdict_on(call)));
@@ -89,7 +97,7 @@ fn a_job_that_oversteps_is_named_and_the_next_works() {
 
 #[test]
 fn a_job_s_time_is_limited_and_it_is_ended_on_request() {
-    for setting in serving() {
+    for setting in all() {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let mut short = options(&planted);
@@ -117,13 +125,14 @@ fn a_job_s_time_is_limited_and_it_is_ended_on_request() {
 
 #[test]
 fn jobs_work_side_by_side_and_do_not_see_each_other() {
-    for setting in serving() {
+    for setting in all() {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let one = server.fork(options(&planted)).expect("the server forks");
         let other = server.fork(options(&planted)).expect("the server forks");
-        assert_ne!(one.scratch(), other.scratch());
-        let paths = [&planted.secret(), &planted.dataset(), &one.scratch().to_owned()]
+        let theirs = foreign(&setting, one.scratch());
+        assert_ne!(theirs, other.scratch());
+        let paths = [&planted.secret(), &planted.dataset(), &theirs]
             .map(|path: &PathBuf| path.to_string_lossy().into_owned());
         let native = if setting.mounts { "refused" } else { "confined" };
         say(&other, &["refused", &paths[0], &paths[1], &paths[2], "1", native]);
@@ -136,7 +145,7 @@ fn jobs_work_side_by_side_and_do_not_see_each_other() {
 
 #[test]
 fn a_server_that_cannot_be_warm_says_why() {
-    for setting in serving().into_iter().take(1) {
+    for setting in all().into_iter().take(1) {
         let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
         let mut options = ServerOptions::new(PYTHON, package);
         options.warm_up = vec!["a_module_that_is_not_there".to_owned()];
@@ -149,21 +158,38 @@ fn a_server_that_cannot_be_warm_says_why() {
 }
 
 #[test]
-fn a_server_is_not_started_without_landlock() {
+fn a_server_is_not_started_without_landlock_unless_the_caller_allows_it() {
     for setting in all().into_iter().filter(|setting| setting.level == Level::C) {
         let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
-        let mut options = ServerOptions::new(PYTHON, package);
+        let options = ServerOptions::new(PYTHON, package);
         let error = ForkServer::start(&setting.launcher, &options).expect_err("level B is needed");
         assert!(matches!(error, Error::Level { reached: Level::C, .. }), "{error}");
-        options.minimum = Level::C;
-        let error = ForkServer::start(&setting.launcher, &options).expect_err("it needs Landlock");
-        assert!(error.to_string().contains("Landlock"), "{error}");
+    }
+}
+
+#[test]
+fn a_user_of_its_own_has_a_number_of_processes_that_the_system_enforces() {
+    let ask = "import resource; print(resource.getrlimit(resource.RLIMIT_NPROC)[1])";
+    for setting in all() {
+        let mut command = sandbox::Command::new(PYTHON).argument("-c").argument(ask);
+        command.read = sandbox::interpreter_paths(PYTHON.as_ref()).expect("it is Python");
+        command.limits = tight();
+        command.minimum = Level::C;
+        let end = sandbox::run(&setting.launcher, &command).expect("it runs");
+        let told = end.output.stdout.text();
+        let most: Option<u32> = told.trim().parse().ok().filter(|most| *most < 1000);
+        if setting.level == Level::A {
+            let most = most.unwrap_or_else(|| panic!("{}: {told}", setting.name));
+            assert!(most > tight().processes, "the warden sees it first: {most}");
+        } else if setting.user.is_some() {
+            assert_eq!(most, None, "{}: others may have that user", setting.name);
+        }
     }
 }
 
 #[test]
 fn a_path_that_is_not_there_is_refused_and_the_server_goes_on() {
-    for setting in serving().into_iter().take(1) {
+    for setting in all().into_iter().take(1) {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let mut missing = options(&planted);
@@ -176,7 +202,7 @@ fn a_path_that_is_not_there_is_refused_and_the_server_goes_on() {
 
 #[test]
 fn nothing_is_left_when_the_server_is_dropped() {
-    for setting in serving() {
+    for setting in all() {
         let planted = Planted::new(setting.user);
         let mut server = server(&setting);
         let job = server.fork(options(&planted)).expect("the server forks");

@@ -58,11 +58,6 @@ pub(crate) fn all() -> Vec<Setting> {
     possible
 }
 
-/// Every setting in which a fork server starts.
-pub(crate) fn serving() -> Vec<Setting> {
-    all().into_iter().filter(|setting| setting.level > Level::C).collect()
-}
-
 fn setting(name: &'static str, before: &[&str], level: Level, user: Option<u32>) -> Setting {
     let launcher = launcher().started_by(before.iter().copied());
     let refused_outside: &[&str] =
