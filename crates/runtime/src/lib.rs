@@ -8,19 +8,24 @@
 //! This crate must never know the network, who asks, or what may leave a node.
 //!
 //! Start reading at [`Instance`], then [`NativeRuntime`], [`initial_parameters`], which makes an
-//! experiment's first model, and [`Predictor`], which uses a model file without its plan.
+//! experiment's first model, [`Predictor`], which uses a model file without its plan, and [`Rehearsal`], a whole round
+//! on a researcher's machine.
 
 pub mod failure;
 pub mod instance;
+pub mod made_up;
 pub mod monitor;
 pub mod native;
 pub mod python;
+pub mod rehearsal;
 
 pub use failure::Failure;
 pub use instance::{
     Assignment, DataGrant, DataSummary, ExportSummary, Instance, KeptState, Runtime,
     TrainingSummary, Validated, ValidationOutcome,
 };
+pub use made_up::MadeUp;
 pub use monitor::{Interruption, Measurement, Monitor, Stage, Unfollowed};
 pub use native::{NativeRuntime, Predictor, check_plan, initial_parameters};
 pub use python::{Confinement, PythonRuntime, python_initial_parameters};
+pub use rehearsal::Rehearsal;

@@ -19,7 +19,6 @@ mod labels;
 pub mod machine;
 mod message;
 mod optimizer_arguments;
-pub mod rehearsal;
 mod sandboxed;
 mod training;
 mod validation;
@@ -39,7 +38,6 @@ pub use environment::Environment;
 pub use files::{package_digest, write_package};
 pub use initial::python_initial_parameters;
 pub use machine::runtime_on;
-pub use rehearsal::{MadeUpColumn, Rehearsal};
 pub use sandboxed::{Confining, SandboxedWorkers};
 pub use worker::{Cause, Confinement, Ending, Job, Life, Limit, Worker, Workers};
 

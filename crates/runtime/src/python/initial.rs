@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use training_plan::Bundle;
 use training_plan::arguments::TrainingArguments;
 
-use super::PythonRuntime;
 use crate::{Assignment, ExportSummary, Failure, Monitor, Runtime};
 
 /// Writes the parameters that an experiment with a Python plan starts from: those that the plan's own model has when
@@ -16,7 +15,7 @@ use crate::{Assignment, ExportSummary, Failure, Monitor, Runtime};
 ///
 /// As the phases of a round up to initialise, and export.
 pub fn python_initial_parameters(
-    runtime: &PythonRuntime,
+    runtime: &dyn Runtime,
     bundle: &Bundle,
     assignment: Assignment,
     arguments: (&Map<String, Value>, &TrainingArguments),

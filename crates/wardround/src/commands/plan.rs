@@ -2,6 +2,7 @@
 
 mod check;
 mod digest;
+mod like;
 mod rehearse;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::printer::Printer;
 /// What can be done with a training plan on this machine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Judge a plan as a node would: a native one by its text, a Python one by a round on made-up rows.
+    /// Judge a plan as a node would: a native one by its text, and every plan by a round on rows of yours or made-up ones.
     Check(check::Arguments),
     /// Print the digest by which nodes approve the plan.
     Digest {

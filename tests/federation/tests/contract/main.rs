@@ -5,6 +5,7 @@
 //! and the run says so.
 
 mod limits;
+mod places;
 mod plans;
 mod python;
 mod rounds;
