@@ -4,11 +4,13 @@ use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as ToNode;
 use protocol::{Code, NodeId, RoundId, TrainReply};
 use round::experiment::{Action, Event, Reply, Verdict};
+use transport::Caller;
 
 use super::Director;
 use super::commit::After;
 use super::unreadable::find_reply;
 use crate::message::Unreadable;
+use crate::possession;
 use crate::record::{Error, Place, Write, find_execution};
 
 impl Director {
@@ -34,8 +36,27 @@ impl Director {
             self.acknowledge(&node, round_id, late);
             return Ok(());
         }
+        let reply = match self.has_update(&node, &reply)? {
+            true => reply,
+            false => without_update(reply),
+        };
         self.take_reply(node, place, reply);
         Ok(())
+    }
+
+    /// Whether a node has brought the update that its reply names: another's is not its own to name.
+    fn has_update(&self, node: &NodeId, reply: &TrainReply) -> Result<bool, Error> {
+        let Some(update) = &reply.update else { return Ok(true) };
+        let caller = Caller::Node(node.clone());
+        let has = |transaction: &store::Transaction<'_>| {
+            possession::has(transaction, &caller, &update.digest)
+        };
+        let has = self.shared.database.read_blocking(has)?;
+        if !has {
+            let round_id = reply.round_id;
+            tracing::warn!(%node, %round_id, "a reply names an update that its node has not brought");
+        }
+        Ok(has)
     }
 
     /// Finds where an execution belongs: one that is open is known, of any other the database knows.
@@ -95,6 +116,16 @@ impl Director {
         let message = v1::ReplyReceived { round_id: round_id.to_string(), code: code.to_string() };
         self.shared.registry.send(node, ToNode::ReplyReceived(message));
     }
+}
+
+/// What a reply comes to whose update never came.
+fn without_update(mut reply: Box<TrainReply>) -> Box<TrainReply> {
+    reply.code = Code::ResultsUploadFailed;
+    reply.update = None;
+    reply.sample_count = 0;
+    reply.metrics_before = None;
+    reply.metrics_after = None;
+    reply
 }
 
 impl Place {

@@ -4,10 +4,12 @@ use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as FromCoordinator;
 use protocol::wire::v1::node_message::Message as FromNode;
 use protocol::wire::v1::node_service_client::NodeServiceClient;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use transport::{Address, Caller, dial};
 
-use crate::support::{NODES, Researcher, Script, ScriptedNode, Server, connected, message, soon};
+use crate::support::{
+    NODES, Researcher, Script, ScriptedNode, Server, Work, connected, message, soon,
+};
 
 /// The codes that a node's replies are acknowledged with, all over one line, where none of them can be read.
 async fn babble(address: Address, heard: mpsc::UnboundedSender<String>) {
@@ -108,5 +110,32 @@ async fn a_node_that_claims_too_many_samples_stops_nobody() {
     let sites = history.rounds[1].sites.iter();
     let used: Vec<&str> = sites.filter(|site| site.used).map(|site| site.node.as_str()).collect();
     assert_eq!(used, ["east", "southern"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_names_an_update_of_another_has_brought_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    // North replies once east has brought the file and said so.
+    let turns = watch::Sender::new(0);
+    let mut east = Script::new("east");
+    east.work = Work::Filled(1.0);
+    east.turns = Some((turns.clone(), |_| 0));
+    let mut north = Script::new("north");
+    north.work = Work::Claimed(1.0);
+    north.turns = Some((turns, |_| 1));
+    let _nodes =
+        [east, north].map(|script| ScriptedNode::start(&server.address(), script, scratch.path()));
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 2).await;
+    let request = researcher.prepare(1).await;
+    let id = researcher.submit(request).await;
+    let events = researcher.watch_until(&id, "paused").await;
+    let told: serde_json::Value =
+        serde_json::from_str(&events.last().unwrap().fields_json).unwrap();
+    let expected = "round 1 has 1 of 2 needed nodes; north/records: results.upload_failed";
+    assert_eq!(told["message"], expected);
     server.stop().await;
 }
