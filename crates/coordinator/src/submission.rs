@@ -28,6 +28,9 @@ pub(crate) struct Submission {
     pub(crate) runtime: RuntimeKind,
     pub(crate) class: String,
     pub(crate) columns: Vec<String>,
+    /// The data loading plan that every site is expected to have.
+    #[serde(default)]
+    pub(crate) data_loading_plan: Option<String>,
     pub(crate) seed: u64,
     pub(crate) weights: Weights,
     pub(crate) model_args: Map<String, Value>,
@@ -56,6 +59,7 @@ impl Submission {
         short("experiment_toml", &wire.experiment_toml, wire::MAXIMUM_JSON)?;
         short("name", &wire.name, 256)?;
         short("class", &wire.class, 256)?;
+        short("data_loading_plan", &wire.data_loading_plan, 256)?;
         if wire.name.trim().is_empty() || wire.name.chars().any(char::is_control) {
             return Err(Error::new("name", "is a text of one line"));
         }
@@ -76,6 +80,7 @@ impl Submission {
             runtime: parse("runtime", &wire.runtime)?,
             class: wire.class,
             columns: wire.columns,
+            data_loading_plan: Some(wire.data_loading_plan).filter(|plan| !plan.is_empty()),
             seed: wire.seed,
             weights: weights(&wire.weights)?,
             model_args: parse_object("model_args", &wire.model_args_json)?,
@@ -114,7 +119,7 @@ impl Submission {
             auxiliary_state: None,
             previous_state: None,
             time_left,
-            data_loading_plan: None,
+            data_loading_plan: self.data_loading_plan.clone(),
         }
     }
 

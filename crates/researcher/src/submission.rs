@@ -88,6 +88,7 @@ impl Submission {
             keep_updates: experiment.keep_updates,
             experiment_toml: definition.text().to_owned(),
             experiment_id: self.experiment_id.to_string(),
+            data_loading_plan: experiment.loading_plan.clone().unwrap_or_default(),
         }
     }
 }

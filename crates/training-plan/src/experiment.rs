@@ -9,6 +9,7 @@
 //! | `experiment.nodes` | names of nodes; exclusive with `tags` | – |
 //! | `experiment.plan` | the plan's file, relative to this one | – |
 //! | `experiment.class` | the plan's class, for a Python plan with several | the only one |
+//! | `experiment.loading_plan` | the data loading plan that every site must have: `NAME`, or `NAME@VERSION` | any or none |
 //! | `experiment.rounds` | 1 to 100,000 | – |
 //! | `experiment.seed` | 0 to 2^64 − 1 | drawn at submission |
 //! | `experiment.min_nodes` | at least 1 | 2 with `tags`, all of them with `nodes` |
@@ -67,6 +68,8 @@ pub struct Experiment {
     pub plan: String,
     /// The plan's class inside a Python plan; empty for the only one.
     pub class: String,
+    /// The data loading plan that every site must have, with its version or in any.
+    pub loading_plan: Option<String>,
     /// How many rounds are trained.
     pub rounds: u32,
     /// The seed, or none to have one drawn at submission.
@@ -185,6 +188,7 @@ impl Experiment {
             selection,
             plan: section.required_name("plan", 4_096)?.to_owned(),
             class: read_class(section)?,
+            loading_plan: read_loading_plan(section)?,
             rounds: count(section, "rounds", 1, MOST_ROUNDS)?
                 .ok_or_else(|| section.missing("rounds"))?,
             seed: section.integer("seed", 0, u64::MAX)?,
@@ -226,6 +230,26 @@ fn read_selection(section: Section<'_>) -> Result<Selection, Error> {
         (Some(_), Some(_)) => Err(section.rule("nodes", "must be absent where \"tags\" is given")),
         (None, None) => Err(section.missing("tags").with_hint("or give \"nodes\"")),
     }
+}
+
+/// The plan itself is each site's own; what it is called is agreed.
+fn read_loading_plan(section: Section<'_>) -> Result<Option<String>, Error> {
+    let Some(expected) = section.text("loading_plan")? else { return Ok(None) };
+    let (name, version) = match expected.rsplit_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (expected, None),
+    };
+    let is_name = (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let is_version = version.is_none_or(|text| {
+        text.parse::<u32>().is_ok_and(|version| version >= 1 && version.to_string() == text)
+    });
+    if is_name && is_version {
+        return Ok(Some(expected.to_owned()));
+    }
+    let rule = "must be the name of a data loading plan, or NAME@VERSION";
+    Err(section.rule("loading_plan", rule))
 }
 
 /// A class is a name in a Python plan, and nothing in others.
@@ -305,6 +329,7 @@ const KEYS: &[&str] = &[
     "nodes",
     "plan",
     "class",
+    "loading_plan",
     "rounds",
     "seed",
     "min_nodes",

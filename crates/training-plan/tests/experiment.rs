@@ -56,6 +56,22 @@ fn nodes_named_one_by_one_must_all_answer_unless_said_otherwise() {
 }
 
 #[test]
+fn a_loading_plan_is_named_with_its_version_or_in_any() {
+    let with = |plan: &str| {
+        let text = FILE.replacen("plan =", &format!("loading_plan = \"{plan}\"\nplan ="), 1);
+        Experiment::parse("experiment.toml", &text)
+    };
+    for plan in ["tumour-board", "tumour-board@2"] {
+        assert_eq!(with(plan).expect("is a name").loading_plan.as_deref(), Some(plan));
+    }
+    assert_eq!(Experiment::parse("experiment.toml", FILE).expect("is right").loading_plan, None);
+    for plan in ["", "@2", "board@", "board@0", "board@02", "board@two", "a b", "-board"] {
+        let error = with(plan).expect_err(plan).to_string();
+        assert!(error.contains("must be the name of a data loading plan"), "{error}");
+    }
+}
+
+#[test]
 fn each_refusal_names_line_key_and_rule() {
     let golden = [
         (

@@ -99,6 +99,27 @@ fn an_owner_may_refuse() {
 }
 
 #[test]
+fn a_site_without_the_loading_plan_that_is_expected_is_refused_by_itself() {
+    let mut federation = Federation::start(Owner::Approved);
+    let text = std::fs::read_to_string(federation.place.path("experiment.toml")).expect("is there");
+    let expecting = text.replace("rounds = 2", "rounds = 2\nloading_plan = \"sepsis@2\"");
+    federation.place.write("experiment.toml", expecting);
+    let plan = "kind = \"table\"\nname = \"sepsis\"\nversion = ";
+    let code = |wanted: &'static str| {
+        move |event: &serde_json::Value| event["event"] == "round-ended" && event["code"] == wanted
+    };
+    federation.submit();
+    federation.node.await_event(code("data.invalid"));
+    for (version, wanted) in [(1, "data.invalid"), (2, "ok")] {
+        federation.place.write("loading.toml", format!("{plan}{version}\n"));
+        let attach = ["node", "dataset", "loading-plan", "ward", "loading.toml", "--dir", "north"];
+        federation.place.done(&attach);
+        federation.submit();
+        federation.node.await_event(code(wanted));
+    }
+}
+
+#[test]
 fn an_experiment_is_cancelled() {
     let federation = Federation::start(Owner::Undecided);
     let place = &federation.place;
