@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::{Code, Digest};
 use runtime::python::{Confining, Environment, SandboxedWorkers, write_package};
 use runtime::{Failure, PythonRuntime};
-use sandbox::{Launcher, Limits};
+use sandbox::{Launcher, Level, Limits};
 
 use crate::config::Config;
 use crate::folder::Folder;
@@ -18,31 +18,31 @@ use crate::site::Site;
 /// The runtimes that were needed so far.
 #[derive(Default)]
 pub(crate) struct Pythons {
-    /// By interpreter and packages: one that is replaced by another at the same place is another.
-    runtimes: Mutex<HashMap<(PathBuf, Digest), PythonRuntime>>,
+    /// By interpreter, packages and level: one that is replaced by another at the same place is another.
+    runtimes: Mutex<HashMap<(PathBuf, Digest, Level), PythonRuntime>>,
 }
 
 impl Pythons {
-    /// The runtime of an interpreter; its first plan warms it up.
+    /// The runtime of an interpreter at a level or better; its first plan warms it up.
     ///
     /// None where the self-test has found that the sandbox is too weak for it.
     pub(crate) fn runtime(
         &self,
         environment: &Environment,
+        minimum: Level,
         site: &Site,
     ) -> Result<PythonRuntime, Failure> {
-        let minimum = site.config.python.minimum_sandbox_level;
         let tested = site.self_test.found();
         if let Some(SandboxStatus { level, missing, .. }) = tested.filter(|it| it.level < minimum) {
             let text = format!("the self-test found level {level}: {}", missing.join("; "));
             return Err(Failure::new(Code::SandboxUnavailable, text));
         }
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (environment.interpreter.clone(), environment.digest);
+        let key = (environment.interpreter.clone(), environment.digest, minimum);
         if let Some(known) = runtimes.get(&key) {
             return Ok(known.clone());
         }
-        let made = runtime(environment, &site.folder, &site.config)?;
+        let made = runtime(environment, minimum, &site.folder, &site.config)?;
         runtimes.insert(key, made.clone());
         Ok(made)
     }
@@ -50,6 +50,7 @@ impl Pythons {
 
 fn runtime(
     environment: &Environment,
+    minimum: Level,
     folder: &Folder,
     config: &Config,
 ) -> Result<PythonRuntime, Failure> {
@@ -61,14 +62,13 @@ fn runtime(
     let package = std::path::absolute(folder.worker())
         .and_then(|folder| write_package(&folder))
         .map_err(|error| unavailable(format!("the worker's files cannot be written: {error}")))?;
-    let bounds = &config.python;
     let limits = limits(config);
     let wall = limits.wall;
     let confining = Confining {
         launcher: Launcher::new(program).argument("sandbox").argument("launch"),
         environment: environment.clone(),
         package,
-        minimum: bounds.minimum_sandbox_level,
+        minimum,
         limits,
         threads: threads(config),
     };

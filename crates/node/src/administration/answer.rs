@@ -9,6 +9,7 @@ use protocol::{
     ColumnType, DatasetId, DatasetName, Digest, NodeId, Timestamp, TrainReply, TrainRequest,
 };
 use runtime::python::Environment;
+use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::datasets::Dataset;
@@ -79,6 +80,9 @@ pub struct DatasetDetails {
     /// How its layout becomes a study's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loading_plan: Option<AttachedPlan>,
+    /// The level of the sandbox that its Python plans need, where it is more than the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_level: Option<Level>,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -104,6 +108,7 @@ impl From<Dataset> for DatasetDetails {
             patient_id: options.patient_id,
             folder: folder(&dataset.registration),
             loading_plan: dataset.loading_plan,
+            minimum_level: dataset.minimum_level,
             added_at: dataset.added_at,
             updated_at: dataset.updated_at,
         }

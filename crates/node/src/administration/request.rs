@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use dataset::Description;
 use protocol::{DatasetName, RoundId};
+use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
 /// One command.
@@ -124,6 +125,9 @@ pub struct DatasetAddition {
     /// The text of its data loading plan.
     #[serde(default)]
     pub loading_plan: Option<String>,
+    /// The level of the sandbox that its Python plans need, where it is more than the node's.
+    #[serde(default)]
+    pub minimum_level: Option<Level>,
 }
 
 /// What is asked about Python interpreters.
@@ -160,6 +164,9 @@ pub struct DatasetEdit {
     pub tags: Option<Vec<String>>,
     /// A new description.
     pub description: Option<String>,
+    /// Another level of the sandbox that its Python plans need.
+    #[serde(default)]
+    pub minimum_level: Option<Level>,
 }
 
 /// What to do about a file that has changed.

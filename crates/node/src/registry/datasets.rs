@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use dataset::{AttachedPlan, Presentation, Registered, summarize};
 use protocol::{DatasetId, DatasetName, DatasetSummary, Timestamp};
 use rusqlite::{OptionalExtension, params};
+use sandbox::Level;
 use serde::{Deserialize, Serialize};
 use store::{Transaction, rusqlite};
 
@@ -28,6 +29,9 @@ pub struct Dataset {
     /// How its layout becomes a study's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loading_plan: Option<AttachedPlan>,
+    /// A Python plan that is confined less well does not read it, whatever the node allows others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_level: Option<Level>,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -35,6 +39,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The level that its plans need at a node: the owner's for it, and never a lower one than for all.
+    pub fn demanded(&self, node: Level) -> Level {
+        self.minimum_level.map_or(node, |own| own.max(node))
+    }
+
     /// What of it others may see.
     pub fn summary(&self, minimum_rows: u64) -> DatasetSummary {
         let presentation = Presentation {

@@ -56,7 +56,7 @@ async fn a_changed_file_is_told_and_accepted() {
     assert_eq!((check.rows_before, check.rows), (202, 99));
     assert!(owner.dataset_check("table", Acceptance::Update).await.unwrap().is_updated);
     assert!(!owner.dataset_check("table", Acceptance::Look).await.unwrap().is_changed);
-    let edit = DatasetEdit { tags: Some(vec!["small".to_owned()]), description: None };
+    let edit = DatasetEdit { tags: Some(vec!["small".to_owned()]), ..DatasetEdit::default() };
     assert_eq!(owner.dataset_edit("table", edit).await.unwrap().tags, ["small"]);
     scene.node.stop().await;
 }
@@ -73,7 +73,7 @@ async fn a_refusal_says_what_is_wrong_and_what_to_do() {
     wordy.description = "x".repeat(5_000);
     let error = owner.dataset_add(wordy).await.unwrap_err();
     assert!(error.to_string().contains("dataset.description"), "{error}");
-    let wordy = DatasetEdit { tags: None, description: Some("x".repeat(5_000)) };
+    let wordy = DatasetEdit { description: Some("x".repeat(5_000)), ..DatasetEdit::default() };
     assert!(owner.dataset_edit("breast-cancer", wordy).await.is_err());
     let again = addition("breast-cancer", &example("north.csv"));
     let error = owner.dataset_add(again).await.unwrap_err();

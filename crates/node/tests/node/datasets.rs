@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataset::Kind;
-use node::Administration;
-use node::administration::{Acceptance, DatasetAddition};
+use node::administration::{Acceptance, DatasetAddition, DatasetEdit};
+use node::registry::pythons::{self, Interpreter};
+use node::{Administration, Notice, registry};
 use protocol::Code;
 use protocol::wire::v1::node_message::Message;
+use runtime::python::Environment;
+use sandbox::Level;
+use store::{Database, Transaction, journal};
 use tokio::sync::Notify;
 
 use crate::site::{Scene, addition, example};
@@ -89,6 +93,76 @@ async fn a_round_reads_a_table_as_the_study_expects_it() {
     owner.dataset_attach_plan("foreign", None).await.unwrap();
     let request = scene.experiment.request(dataset_id);
     assert_eq!(scene.run(&request).await.code, Code::DataInvalid);
+    scene.node.stop().await;
+}
+
+/// An interpreter that nothing asks, for the sandbox is judged before it is started.
+fn interpreter() -> Interpreter {
+    let environment = Environment {
+        interpreter: "/usr/bin/python3".into(),
+        python: "3.11.7".to_owned(),
+        frameworks: Vec::new(),
+        packages: 0,
+        digest: protocol::Digest::of(b""),
+        readable: Vec::new(),
+    };
+    let added_at = protocol::Timestamp::from_milliseconds(0);
+    Interpreter { name: "default".to_owned(), environment, added_at }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_demands_more_of_the_sandbox_than_its_node_and_never_less() {
+    // A program that confines nothing: the self-test finds level D.
+    let mut scene = Scene::set_with(|config| {
+        config.program = Some("/bin/true".into());
+        config.python.minimum_sandbox_level = Level::B;
+    })
+    .await;
+    scene.node.stop().await;
+    let components = [journal::MIGRATIONS, registry::MIGRATIONS];
+    let database = Database::open(&scene.home.folder.database(), &components).unwrap();
+    let add = |transaction: &Transaction<'_>| pythons::add(transaction, &interpreter());
+    database.write(add).await.unwrap();
+    drop(database);
+    scene.node = scene.home.start();
+    scene.node.notice(|notice| *notice == Notice::Connected).await;
+    let owner = scene.node.handle.administration().clone();
+    let tested = async {
+        while owner.status().await.unwrap().sandbox.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), tested).await.expect("the node tests itself");
+
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = training_plan::Bundle::python("class Plan: pass\n").unwrap();
+    let path = folder.path().join("plan.json");
+    std::fs::write(&path, bundle.bytes()).unwrap();
+    owner.plan_register(&path).await.unwrap();
+    let plan = scene.coordinator.publish(bundle.bytes());
+    // Its table is gone: whoever opened it would say so.
+    let table = folder.path().join("table.csv");
+    std::fs::copy(example("north.csv"), &table).unwrap();
+    let mut strict = addition("strict", &table);
+    strict.minimum_level = Some(Level::A);
+    let dataset_id = owner.dataset_add(strict).await.unwrap().dataset_id;
+    std::fs::remove_file(&table).unwrap();
+    for (level, demanded) in [(None, "A"), (Some(Level::C), "B")] {
+        if level.is_some() {
+            let edit = DatasetEdit { minimum_level: level, ..DatasetEdit::default() };
+            owner.dataset_edit("strict", edit).await.unwrap();
+        }
+        let mut request = scene.experiment.request(dataset_id);
+        request.plan = plan.clone();
+        request.runtime = protocol::RuntimeKind::Python;
+        assert_eq!(scene.run(&request).await.code, Code::SandboxUnavailable);
+        let log = format!("{:?}", owner.round_log(request.round_id).await.unwrap());
+        let told = format!("dataset strict demands level {demanded}: the self-test found level D");
+        assert!(log.contains(&told), "{log}");
+    }
+    let edit = DatasetEdit { minimum_level: Some(Level::D), ..DatasetEdit::default() };
+    let error = owner.dataset_edit("strict", edit).await.unwrap_err();
+    assert_eq!(error.to_string(), "a dataset's minimum level must be A, B or C");
     scene.node.stop().await;
 }
 

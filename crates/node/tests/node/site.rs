@@ -198,6 +198,7 @@ pub(crate) fn addition(name: &str, path: &Path) -> DatasetAddition {
         description: "a share of the example's table".to_owned(),
         dataset: dataset::Description::default(),
         loading_plan: None,
+        minimum_level: None,
     }
 }
 

@@ -31,6 +31,12 @@ fn a_dataset_is_registered_shown_checked_and_forgotten() {
     snapshot(&place, "list", &["list"]);
     snapshot(&place, "show", &["show", "small"]);
     snapshot(&place, "show-json", &["show", "small", "--json"]);
+    snapshot(&place, "update", &["update", "small", "--minimum-level", "A", "--tag", "trial"]);
+    snapshot(&place, "update-json", &["update", "small", "--description", "A few", "--json"]);
+    snapshot(&place, "update-nothing", &["update", "small"]);
+    snapshot(&place, "update-bad-level", &["update", "small", "--minimum-level", "D"]);
+    let unknown = ["update", "unknown", "--minimum-level", "A"];
+    snapshot(&place, "update-unknown", &unknown);
     snapshot(&place, "check", &["check", "small"]);
     snapshot(&place, "check-json", &["check", "small", "--json"]);
     place.write("small.csv", "patient,age,height\n1,old,1.80\n1,,1.75\n2,61,1.70\n2,62,1.70\n");

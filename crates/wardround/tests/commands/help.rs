@@ -70,6 +70,7 @@ const COMMANDS: &[&str] = &[
     "node dataset list",
     "node dataset show",
     "node dataset check",
+    "node dataset update",
     "node dataset remove",
     "node plan list",
     "node plan show",

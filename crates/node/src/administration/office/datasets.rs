@@ -8,6 +8,7 @@ use dataset::{
 };
 use protocol::wire::v1;
 use protocol::{DatasetId, DatasetSummary};
+use sandbox::Level;
 
 use super::super::answer::{DatasetCheck, DatasetDetails, Retyping, folder};
 use super::super::{Acceptance, DatasetAddition, DatasetEdit, Error, Onlooker};
@@ -28,6 +29,7 @@ impl Office {
             let taken = registry::Error::DatasetExists { name: addition.name.to_string() };
             return Err(super::refused_by_registry(&taken));
         }
+        check_level(addition.minimum_level)?;
         let plan = parse_plan(addition.loading_plan.as_deref())?;
         let (path, description) = (addition.path.clone(), addition.dataset.clone());
         let read = watched(onlooker, move |watch| {
@@ -45,6 +47,7 @@ impl Office {
             path: addition.path,
             registration,
             loading_plan,
+            minimum_level: addition.minimum_level,
             added_at: self.site.clock.now(),
             updated_at: None,
         };
@@ -153,6 +156,8 @@ impl Office {
         let mut dataset = self.dataset(name).await?;
         dataset.tags = edit.tags.unwrap_or(dataset.tags);
         dataset.description = edit.description.unwrap_or(dataset.description);
+        check_level(edit.minimum_level)?;
+        dataset.minimum_level = edit.minimum_level.or(dataset.minimum_level);
         self.check_card(&dataset)?;
         let kept = dataset.clone();
         self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
@@ -191,6 +196,15 @@ async fn watched<T: Send + 'static>(
         work(&mut watch)
     })
     .await
+}
+
+/// At level D no Python plan runs, so nobody can mean it.
+fn check_level(level: Option<Level>) -> Result<(), Error> {
+    if level != Some(Level::D) {
+        return Ok(());
+    }
+    let message = "a dataset's minimum level must be A, B or C".to_owned();
+    Err(Error::Refused { message, hint: None })
 }
 
 fn attach(

@@ -44,7 +44,9 @@ impl Office {
         findings.extend(registered.damaged.iter().map(|round| damaged(round)));
         findings.push(machine::disk(&self.site.folder, config.cache_bytes));
         findings.extend(machine::clock_against(registered.latest, now));
-        let minimum = config.python.minimum_sandbox_level;
+        let node = config.python.minimum_sandbox_level;
+        let minimum = registered.datasets.iter().map(|dataset| dataset.demanded(node)).max();
+        let minimum = minimum.unwrap_or(node);
         let interpreters = Some(registered.interpreters.len());
         findings.push(machine::sandbox(config.program.clone(), minimum, interpreters).await);
         findings.extend(self.choice(&registered.interpreters));

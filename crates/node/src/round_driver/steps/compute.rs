@@ -12,6 +12,7 @@ use protocol::{ArtifactReference, Code, MetricsReport, Phase, Warning};
 use round::{Export, Failure, Outcome};
 use runtime::{Assignment, DataGrant, KeptState, NativeRuntime, Runtime, Validated};
 use rustix::time::{ClockId, clock_gettime};
+use sandbox::Level;
 use serde_json::Value;
 use store::Durability;
 use training_plan::Bundle;
@@ -120,10 +121,12 @@ impl Thread {
             state: interpreter.as_ref().map(|_| self.state()).transpose()?,
         };
         let site = &self.work.site;
+        let minimum = dataset.demanded(site.config.python.minimum_sandbox_level);
+        let weak = |failure| too_weak(failure, &dataset, minimum);
         let python = match &interpreter {
             Some(interpreter) => {
-                let environment = &interpreter.environment;
-                Some(site.pythons.runtime(environment, site)?)
+                let made = site.pythons.runtime(&interpreter.environment, minimum, site);
+                Some(made.map_err(weak)?)
             }
             None => None,
         };
@@ -132,7 +135,7 @@ impl Thread {
             None => &NativeRuntime,
         };
         let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
-        let instance = runtime.instantiate(&bundle, assignment, &mut monitor)?;
+        let instance = runtime.instantiate(&bundle, assignment, &mut monitor).map_err(weak)?;
         self.work.findings.declared_metrics = instance.declared_metrics();
         self.work.findings.confinement = instance.confinement();
         self.bench.session = Some(Session { instance, dataset });
@@ -329,6 +332,15 @@ fn check_loading_plan(expected: Option<&str>, dataset: &Dataset) -> Result<(), F
         }
     };
     Err(Fault::new(Code::DataInvalid, text))
+}
+
+/// Says for which dataset the sandbox was too weak, and what its owner demands.
+fn too_weak(mut failure: runtime::Failure, dataset: &Dataset, minimum: Level) -> runtime::Failure {
+    if failure.code == Code::SandboxUnavailable {
+        let dataset = &dataset.name;
+        failure.local = format!("dataset {dataset} demands level {minimum}: {}", failure.local);
+    }
+    failure
 }
 
 /// A path that means the same in a process with another working folder.

@@ -8,6 +8,7 @@ mod loading_plan;
 mod progress;
 mod remove;
 mod show;
+mod update;
 
 use clap::Subcommand;
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     /// Say how a dataset's own layout becomes what a study expects.
     #[command(after_help = loading_plan::HELP)]
     LoadingPlan(loading_plan::Arguments),
+    /// Change a dataset's tags, description, or the sandbox that its plans need.
+    Update(update::Arguments),
     /// Forget a dataset; its file stays.
     Remove(One),
 }
@@ -51,6 +54,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Show(one) => wait(show::run(one, printer)),
         Command::Check(arguments) => wait(check::run(arguments, printer)),
         Command::LoadingPlan(arguments) => wait(loading_plan::run(arguments, printer)),
+        Command::Update(arguments) => wait(update::run(arguments, printer)),
         Command::Remove(one) => wait(remove::run(one, printer)),
     }
 }

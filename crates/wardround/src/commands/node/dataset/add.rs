@@ -6,6 +6,7 @@ use dataset::format::{DecimalMark, Delimiter, FormatName, Header};
 use dataset::{Description, Kind, MedicalOptions};
 use node::administration::DatasetAddition;
 use protocol::DatasetName;
+use sandbox::Level;
 use serde::de::DeserializeOwned;
 
 use super::show::people;
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// A file that says how the site's own layout becomes what a study expects.
     #[arg(long, value_name = "FILE")]
     loading_plan: Option<PathBuf>,
+    /// Python plans read it only when they are confined at this level or better: A, B or C.
+    #[arg(long, value_name = "LEVEL")]
+    minimum_level: Option<Level>,
     /// Of a medical folder: a modality that every subject must have; may be given several times.
     #[arg(long = "modality", value_name = "NAME")]
     modalities: Vec<String>,
@@ -92,6 +96,7 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
             },
         },
         loading_plan,
+        minimum_level: arguments.minimum_level,
     };
     let dataset = administration.dataset_add(addition).await;
     progress::clear(printer);

@@ -33,6 +33,9 @@ pub(super) fn people(dataset: &DatasetDetails) -> String {
     if !dataset.description.is_empty() {
         text.push_str(&format!("  about    {}\n", dataset.description));
     }
+    if let Some(level) = dataset.minimum_level {
+        text.push_str(&format!("  sandbox  level {level} or better\n"));
+    }
     if let Some(folder) = &dataset.folder {
         text.push_str(&folder::people(folder));
     }
