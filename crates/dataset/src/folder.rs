@@ -3,6 +3,7 @@
 mod inventory;
 
 use std::fs::{DirEntry, File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -24,6 +25,8 @@ pub(crate) struct FileEntry {
     pub(crate) size: u64,
     /// When it was last written, in nanoseconds since the epoch; 0 where the file system does not know.
     pub(crate) modified: u128,
+    /// When anything of it last changed, in seconds and nanoseconds. No program can set it, unlike the one above.
+    pub(crate) changed: (i64, i64),
 }
 
 /// What lies in one folder, each in bytewise order of the names. What starts with a dot does not count.
@@ -110,7 +113,8 @@ impl FileEntry {
         let modified = metadata.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.map_or(0, |since| since.as_nanos());
-        Ok(Self { path, size: metadata.len(), modified })
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Ok(Self { path, size: metadata.len(), modified, changed })
     }
 
     /// Whether the name ends with one of these, in any case of its letters.

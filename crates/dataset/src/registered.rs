@@ -40,6 +40,9 @@ pub struct Description {
 pub enum Comparison {
     /// The content is the same.
     Unchanged,
+    /// The content is the same, and its files were written again: what to keep, so that rounds need not read all
+    /// bytes to see it.
+    Touched(Box<Registered>),
     /// The content is another.
     Changed(Box<Changed>),
 }
@@ -123,7 +126,11 @@ pub fn compare(
     }
     let now = registered.again(path, plan, watch)?;
     if now.digest() == registered.digest() {
-        return Ok(Comparison::Unchanged);
+        return Ok(if now == *registered {
+            Comparison::Unchanged
+        } else {
+            Comparison::Touched(Box::new(now))
+        });
     }
     let (added, removed, retyped) = (Vec::new(), Vec::new(), Vec::new());
     Ok(Comparison::Changed(Box::new(Changed { now, added, removed, retyped })))

@@ -41,6 +41,8 @@ impl Inventory {
         item(&mut self.listing, file.path.as_bytes());
         item(&mut self.listing, &file.size.to_le_bytes());
         item(&mut self.listing, &file.modified.to_le_bytes());
+        item(&mut self.listing, &file.changed.0.to_le_bytes());
+        item(&mut self.listing, &file.changed.1.to_le_bytes());
         Ok(())
     }
 

@@ -2,7 +2,10 @@
 
 use dataset::granted::{FolderGrant, GrantedFolder, folder_manifest};
 use dataset::loading_plan::attach;
-use dataset::{AttachedPlan, Error, Interrupt, LoadingPlan, Registered};
+use dataset::{
+    AttachedPlan, Comparison, Error, Glance, Interrupt, LoadingPlan, Registered, Watch, compare,
+    glance,
+};
 use serde_json::{Value, json};
 
 use crate::medical_folders::{ward, whole};
@@ -134,6 +137,47 @@ fn a_changed_folder_grants_nothing_and_a_touched_one_does() {
     flipped[last] ^= 4;
     images.put("b/2.jpg", flipped);
     assert!(matches!(manifest(&all(&images, &registered)), Err(Error::Changed)));
+}
+
+#[test]
+fn a_change_of_the_same_size_and_time_is_noticed() {
+    let images = Laid::new();
+    images.put("a/1.png", fixture("alpha.png")).put("b/2.jpg", fixture("grey.jpg"));
+    let registered = images.described().unwrap();
+    let path = images.path().join("b/2.jpg");
+    let modified = path.metadata().unwrap().modified().unwrap();
+    let mut flipped = fixture("grey.jpg");
+    let last = flipped.len() - 5;
+    flipped[last] ^= 4;
+    images.put("b/2.jpg", flipped);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_eq!(
+        path.metadata().unwrap().modified().unwrap(),
+        modified,
+        "nothing shows from outside"
+    );
+    assert!(matches!(manifest(&all(&images, &registered)), Err(Error::Changed)));
+}
+
+#[test]
+fn a_touched_folder_is_registered_again_without_a_change() {
+    let images = Laid::new();
+    images.put("a/1.png", fixture("alpha.png"));
+    let registered = images.described().unwrap();
+    let look = |known: &Registered| {
+        let seen = glance(images.path(), known, &mut Interrupt::never()).unwrap();
+        (seen, compare(images.path(), known, None, &mut Watch::nobody()).unwrap())
+    };
+    assert_eq!(look(&registered), (Glance::Untouched, Comparison::Unchanged));
+    images.put("a/1.png", fixture("alpha.png"));
+    let (seen, compared) = look(&registered);
+    assert_eq!(seen, Glance::Touched);
+    let Comparison::Touched(now) = compared else { panic!("{compared:?}") };
+    assert_eq!(now.digest(), registered.digest());
+    assert_eq!(look(&now), (Glance::Untouched, Comparison::Unchanged));
+    images.put("a/2.png", fixture("alpha.png"));
+    assert_eq!(look(&now).0, Glance::Resized);
 }
 
 #[test]

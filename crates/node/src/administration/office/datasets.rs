@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use dataset::{
-    AttachedPlan, Comparison, Interrupt, LoadingPlan, Registered, Watch, compare, describe,
-    loading_plan,
+    AttachedPlan, Changed, Comparison, Interrupt, LoadingPlan, Registered, Watch, compare,
+    describe, loading_plan,
 };
 use protocol::wire::v1;
 use protocol::{DatasetId, DatasetSummary};
@@ -83,16 +83,27 @@ impl Office {
         let found = watched(onlooker, move |watch| {
             let plan = known.loading_plan.map(|attached| attached.plan);
             match compare(&known.path, &known.registration, plan.as_ref(), watch)? {
-                Comparison::Unchanged => Ok(None),
+                Comparison::Unchanged => Ok(Found::Same(None)),
+                Comparison::Touched(now) => Ok(Found::Same(Some(now))),
                 Comparison::Changed(change) => {
                     // A plan that does not fit any more is told with the change, not instead of it.
                     let attached = attach(plan, &known.path, &change.now, watch);
-                    Ok(Some((change, attached)))
+                    Ok(Found::Other(change, attached))
                 }
             }
         });
         let found = found.await.map_err(|error| refused_dataset(&dataset.path, &error))?;
-        let Some((change, attached)) = found else { return Ok(report) };
+        let (change, attached) = match found {
+            Found::Other(change, attached) => (change, attached),
+            Found::Same(now) => {
+                if let Some(now) = now.filter(|_| acceptance == Acceptance::Update) {
+                    // What others see stays, so nobody is told.
+                    dataset.registration = *now;
+                    self.write(move |transaction| datasets::replace(transaction, &dataset)).await?;
+                }
+                return Ok(report);
+            }
+        };
         report.is_changed = true;
         report.rows = change.now.samples();
         report.added = change.added;
@@ -175,6 +186,14 @@ impl Office {
         let card = v1::DatasetSummary::from(dataset.summary(self.site.config.minimum_samples));
         DatasetSummary::try_from(card).map(drop).map_err(|error| refused(&error, None))
     }
+}
+
+/// What a dataset is now.
+enum Found {
+    /// The same, and what to keep where its files were written again.
+    Same(Option<Box<Registered>>),
+    /// Another, and its loading plan where that still fits.
+    Other(Box<Changed>, Result<Option<AttachedPlan>, dataset::Error>),
 }
 
 impl From<dataset::registration::Retyped> for Retyping {
