@@ -356,6 +356,15 @@ impl Administration {
         self.ask(Request::RoundList { limit }).await
     }
 
+    /// Those of the latest rounds of which a failing disk has left nothing that can be read.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn rounds_unreadable(&self, limit: usize) -> Result<Vec<String>, Error> {
+        self.ask(Request::RoundsUnreadable { limit }).await
+    }
+
     /// One round with its reply.
     ///
     /// # Errors

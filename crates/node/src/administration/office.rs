@@ -97,6 +97,9 @@ impl Office {
                 let latest = self.read(move |transaction| rounds::latest(transaction, limit, now));
                 answer(latest.await?)
             }
+            Request::RoundsUnreadable { limit } => {
+                answer(self.read(move |transaction| rounds::unreadable(transaction, limit)).await?)
+            }
             Request::RoundShow { round } => answer(self.round_show(round).await?),
             Request::RoundLog { round } => answer(self.round_log(round).await?),
             Request::RoundCancel { round } => answer(self.round_cancel(round).await?),

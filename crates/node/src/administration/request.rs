@@ -87,6 +87,11 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// Name the rounds of which nothing can be read.
+    RoundsUnreadable {
+        /// Among so many.
+        limit: usize,
+    },
     /// Show a round.
     RoundShow {
         /// Its id.

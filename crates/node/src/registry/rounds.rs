@@ -72,20 +72,7 @@ pub fn accept(
     request: &TrainRequest,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let row = RoundRow {
-        round_id: request.round_id,
-        experiment_id: request.experiment_id,
-        round: request.round,
-        researcher_id: request.researcher_id.clone(),
-        dataset_id: request.dataset_id,
-        mode: request.mode,
-        stage: Stage::Queued,
-        attempt: 0,
-        confinement: None,
-        code: None,
-        accepted_at: now,
-        changed_at: now,
-    };
+    let row = RoundRow::new(request, now);
     append(
         transaction,
         request.round_id,
@@ -221,7 +208,8 @@ pub fn drop_damaged(
     id: RoundId,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if is_damaged(transaction, id, now)? {
+    let is_unreadable = matches!(by_id(transaction, id), Err(Error::Damaged { .. }));
+    if is_unreadable || is_damaged(transaction, id, now)? {
         Journal::within(transaction).remove(&machine(id))?;
         transaction.execute("DELETE FROM node_rounds WHERE round_id = ?1", [id.to_string()])?;
         return Ok(());
@@ -260,17 +248,51 @@ pub fn latest(
     limit: usize,
     now: Timestamp,
 ) -> Result<Vec<RoundRow>, Error> {
-    let mut select =
-        transaction.prepare_cached("SELECT body FROM node_rounds ORDER BY number DESC LIMIT ?1")?;
-    let rows = select.query_map([column(limit as u64)], |row| row.get::<_, String>(0))?;
-    let mut rows: Vec<RoundRow> =
-        rows.map(|row| from_json("a round", &row?)).collect::<Result<_, Error>>()?;
+    let mut rows = Vec::new();
+    for (id, body) in bodies(transaction, limit)? {
+        rows.extend(read(transaction, &id, &body)?);
+    }
     for row in rows.iter_mut().filter(|row| row.stage.is_open()) {
         if is_damaged(transaction, row.round_id, now)? {
             row.stage = Stage::Damaged;
         }
     }
     Ok(rows)
+}
+
+/// Those of the latest rounds of which neither the row nor the journal can be read, the latest first.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn unreadable(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for (id, body) in bodies(transaction, limit)? {
+        if read(transaction, &id, &body)?.is_none() {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+fn bodies(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<(String, String)>, Error> {
+    let mut select = transaction
+        .prepare_cached("SELECT round_id, body FROM node_rounds ORDER BY number DESC LIMIT ?1")?;
+    let rows = select.query_map([column(limit as u64)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a row, or makes it again from the journal, which it only sums up; none where neither can be read.
+fn read(transaction: &Transaction<'_>, id: &str, body: &str) -> Result<Option<RoundRow>, Error> {
+    if let Ok(row) = from_json("a round", body) {
+        return Ok(Some(row));
+    }
+    let Ok(id) = id.parse() else { return Ok(None) };
+    match records(transaction, id) {
+        Ok(records) => Ok(RoundRow::of(&records)),
+        Err(error @ Error::Database(_)) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The row of a round.
@@ -284,7 +306,11 @@ pub fn by_id(transaction: &Transaction<'_>, id: RoundId) -> Result<Option<RoundR
             row.get(0)
         })
         .optional()?;
-    body.map(|body| from_json("a round", &body)).transpose()
+    let Some(body) = body else { return Ok(None) };
+    match read(transaction, &id.to_string(), &body)? {
+        Some(row) => Ok(Some(row)),
+        None => Err(Error::Damaged { what: "a round" }),
+    }
 }
 
 impl Stage {
@@ -298,6 +324,34 @@ impl Stage {
 }
 
 impl RoundRow {
+    fn new(request: &TrainRequest, now: Timestamp) -> Self {
+        Self {
+            round_id: request.round_id,
+            experiment_id: request.experiment_id,
+            round: request.round,
+            researcher_id: request.researcher_id.clone(),
+            dataset_id: request.dataset_id,
+            mode: request.mode,
+            stage: Stage::Queued,
+            attempt: 0,
+            confinement: None,
+            code: None,
+            accepted_at: now,
+            changed_at: now,
+        }
+    }
+
+    /// What a journal says, all but how the plan was confined.
+    fn of(records: &[(Event, Timestamp)]) -> Option<Self> {
+        let (Event::Accepted { request }, accepted) = records.first()? else { return None };
+        let mut row = Self::new(request, *accepted);
+        for (event, at) in records {
+            row.changed_at = *at;
+            row.follow(event);
+        }
+        Some(row)
+    }
+
     fn follow(&mut self, event: &Event) {
         match event {
             Event::AttemptStarted { attempt } => {

@@ -39,6 +39,15 @@ fn prepare(place: &Place, round_id: &str, dataset_id: &str) -> TrainRequest {
     .expect("is a request")
 }
 
+/// What a failing disk does, with the interpreter that every Linux has.
+fn damage(place: &Place, statement: &str) {
+    let script =
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()";
+    let mut python = std::process::Command::new("/usr/bin/python3");
+    python.args(["-c", script]).arg(place.path("north/node.sqlite")).arg(statement);
+    assert!(python.status().expect("it starts").success(), "{statement}");
+}
+
 fn reference(bytes: &[u8]) -> ArtifactReference {
     let size = u64::try_from(bytes.len()).expect("files of tests are small");
     ArtifactReference { digest: Digest::of(bytes), size, url: String::new() }
@@ -95,6 +104,19 @@ fn a_request_runs_on_local_files_and_is_answered_once() {
     let unknown = "01890000-0000-7000-8000-00000000000f";
     snapshot("node-round-drop-unknown", &["round", "drop", unknown]);
     snapshot("node-round-drop-unknown-json", &["round", "drop", unknown, "--json"]);
+
+    // A row is made again from its journal; where both are damaged, the round is named.
+    damage(&place, "UPDATE node_rounds SET body = 'torn'");
+    snapshot("node-round-list-rebuilt", &["round", "list"]);
+    damage(
+        &place,
+        &format!("UPDATE journal_events SET body = 'torn' WHERE machine = 'round/{refused}'"),
+    );
+    snapshot("node-round-list-damaged", &["round", "list"]);
+    snapshot("node-round-list-damaged-json", &["round", "list", "--json"]);
+    snapshot("node-round-drop", &["round", "drop", refused]);
+    let listed = place.document(&["node", "round", "list", "--dir", "north"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
 }
 
 #[test]

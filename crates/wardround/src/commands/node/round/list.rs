@@ -2,6 +2,8 @@
 
 use node::registry::rounds::{RoundRow, Stage};
 
+use serde_json::{Value, json};
+
 use crate::commands::Folder;
 use crate::commands::node::{administration, refused};
 use crate::failure::Failure;
@@ -10,10 +12,18 @@ use crate::printer::{Printer, table};
 pub(super) async fn run(limit: usize, folder: Folder, printer: Printer) -> Result<(), Failure> {
     let administration = administration(folder).await?;
     let rounds = administration.round_list(limit).await.map_err(|error| refused(&error))?;
-    printer.result(&rounds, |rounds| {
-        if rounds.is_empty() {
+    let unreadable = administration.rounds_unreadable(limit).await;
+    let unreadable = unreadable.map_err(|error| refused(&error))?;
+    let ruins = unreadable.iter().map(|id| json!({"round_id": id, "stage": Stage::Damaged}));
+    let document: Vec<Value> = rounds.iter().map(|row| json!(row)).chain(ruins).collect();
+    printer.result(&document, |_| {
+        if document.is_empty() {
             return "no rounds".to_owned();
         }
+        let damaged = stage(Stage::Damaged).to_owned();
+        let empty = String::new;
+        let ruins =
+            unreadable.iter().map(|id| [id.clone(), empty(), empty(), damaged.clone(), empty()]);
         let rows = rounds.iter().map(|row: &RoundRow| {
             [
                 row.round_id.to_string(),
@@ -23,7 +33,7 @@ pub(super) async fn run(limit: usize, folder: Folder, printer: Printer) -> Resul
                 row.code.map(|code| code.to_string()).unwrap_or_default(),
             ]
         });
-        table(["id", "experiment", "round", "stage", "code"], rows.collect())
+        table(["id", "experiment", "round", "stage", "code"], rows.chain(ruins).collect())
     });
     Ok(())
 }
