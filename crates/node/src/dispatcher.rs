@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::carrier::blocking;
+use crate::kept_state;
 use crate::link::Welcome;
 use crate::notice::Notice;
 use crate::registry::{self, rounds};
@@ -256,6 +257,28 @@ impl Dispatcher {
         if let Err(error) = blocking(move || store.expire_partials()).await {
             tracing::warn!(error = chain(&error), "broken transfers cannot be dropped");
         }
+        if let Err(error) = self.retire_state().await {
+            tracing::warn!(error, "what plans have kept cannot be dropped");
+        }
+    }
+
+    /// Drops what Python plans have kept of experiments whose rounds are all forgotten.
+    async fn retire_state(&self) -> Result<(), String> {
+        let folder = self.site.folder.state();
+        let kept = blocking(move || kept_state::kept(&folder)).await;
+        let kept = kept.map_err(|error| chain(&error))?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let remembered = self.site.database.read(rounds::experiments).await;
+        let Some(remembered) = remembered.map_err(|error| chain(&error))? else {
+            return Ok(());
+        };
+        let retired = blocking(move || kept_state::retire(kept, &remembered)).await;
+        for experiment in retired.map_err(|error| chain(&error))? {
+            tracing::info!(%experiment, "what plans had kept of an experiment is dropped");
+        }
+        Ok(())
     }
 
     /// Ends in bounded time: rounds that run may end, what does not is left to the next start.

@@ -23,6 +23,7 @@ mod approval;
 mod carrier;
 mod dispatcher;
 mod egress;
+mod kept_state;
 mod link;
 mod outbox;
 mod pythons;
