@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::capture::Capture;
+use crate::filter::User;
 use crate::message::{Ended, Mode, Prepare, Report};
 use crate::outcome::{End, Output};
 use crate::session::{Session, awaited, unexpected};
@@ -125,6 +126,7 @@ pub(crate) fn end_of(ended: Ended, output: Output, level: Level) -> End {
 fn prepare(command: &Command) -> Prepare {
     Prepare {
         minimum: command.minimum,
+        user: User::Own,
         scratch: std::env::temp_dir(),
         read: command.read.clone(),
         program: command.program.clone(),

@@ -26,6 +26,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A path that shall be granted cannot be read by a user of its own, whom nothing belongs to.
+    #[error("{} cannot be granted to a user of its own: {reason}", path.display())]
+    Barred {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// An interpreter does not say where its libraries are.
     #[error("{} is not a Python interpreter that can be used: {reason}", path.display())]
     Interpreter {

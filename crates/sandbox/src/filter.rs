@@ -27,7 +27,7 @@ pub(crate) enum Execution {
 }
 
 /// Whose user a confined process has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum User {
     /// One of its own, which owns nothing but its scratch folder.
     Own,

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use crate::capture::Capture;
 use crate::command::end_of;
+use crate::filter::User;
 use crate::message::{Alone, Fork, Mode, Prepare, Report, Request};
 use crate::outcome::{End, Outcome, Output};
 use crate::session::{Ender, Session, awaited, unexpected};
-use crate::{Error, Facts, Launcher, Level, Limit, Limits};
+use crate::{Error, Facts, Launcher, Level, Limit, Limits, grants};
 
 /// Which interpreter, and what it loads.
 #[derive(Clone, Debug)]
@@ -102,8 +103,10 @@ impl Default for JobOptions {
 #[derive(Debug)]
 pub struct ForkServer {
     way: Way,
+    launcher: Launcher,
     options: ServerOptions,
     granted: Vec<PathBuf>,
+    user: User,
     level: Level,
     versions: BTreeMap<String, String>,
     next: u64,
@@ -115,7 +118,7 @@ enum Way {
     /// One interpreter forks them all.
     Shared(Arc<Session>),
     /// Each has its own.
-    Alone(Launcher),
+    Alone,
 }
 
 impl ForkServer {
@@ -128,15 +131,35 @@ impl ForkServer {
         let mut granted = crate::interpreter_paths(&options.interpreter)?;
         granted.push(options.package.clone());
         granted.extend(options.path.iter().cloned());
-        let interpreter = Interpreter::begin(launcher, prepare(options, &granted, None))?;
-        let level = interpreter.facts.level();
-        let (way, versions) = if level > Level::C {
-            let (session, versions) = interpreter.warm(options.patience)?;
-            (Way::Shared(session), versions)
-        } else {
-            (Way::Alone(launcher.clone()), BTreeMap::new())
+        let mut server = Self {
+            way: Way::Alone,
+            launcher: launcher.clone(),
+            options: options.clone(),
+            granted,
+            user: User::Own,
+            level: Level::D,
+            versions: BTreeMap::new(),
+            next: 1,
         };
-        Ok(Self { way, options: options.clone(), granted, level, versions, next: 1 })
+        server.begin()?;
+        Ok(server)
+    }
+
+    /// Starts the interpreter that forks, where there can be one.
+    fn begin(&mut self) -> Result<(), Error> {
+        let interpreter = Interpreter::begin(&self.launcher, self.prepare(None))?;
+        if !interpreter.facts.own_user {
+            self.user = User::Same;
+        }
+        self.level = interpreter.facts.level();
+        self.next = 1;
+        self.way = Way::Alone;
+        if self.level > Level::C {
+            let (session, versions) = interpreter.warm(self.options.patience)?;
+            self.way = Way::Shared(session);
+            self.versions = versions;
+        }
+        Ok(())
     }
 
     /// How well its jobs are confined.
@@ -151,21 +174,40 @@ impl ForkServer {
         &self.versions
     }
 
+    fn prepare(&self, alone: Option<Alone>) -> Prepare {
+        let options = &self.options;
+        let main = options.package.join("wardround/worker/fork_server_main.py");
+        let mut read = self.granted.clone();
+        read.extend(options.read.iter().cloned());
+        Prepare {
+            minimum: options.minimum,
+            user: self.user,
+            scratch: std::env::temp_dir(),
+            read,
+            program: options.interpreter.clone(),
+            arguments: ["-I".to_owned(), "-B".to_owned(), main.to_string_lossy().into_owned()]
+                .into(),
+            environment: BTreeMap::new(),
+            mode: Mode::Serve {
+                job: options.job.clone(),
+                path: options.path.clone(),
+                warm_up: options.warm_up.clone(),
+                alone,
+            },
+        }
+    }
+
     /// The session of the next job, and the job's number in it.
     fn session_for(&mut self, options: &JobOptions) -> Result<(Arc<Session>, u64), Error> {
-        let launcher = match &self.way {
-            Way::Shared(session) => {
-                let job = self.next;
-                self.next += 1;
-                return Ok((Arc::clone(session), job));
-            }
-            Way::Alone(launcher) => launcher,
-        };
+        if let Way::Shared(session) = &self.way {
+            let job = self.next;
+            self.next += 1;
+            return Ok((Arc::clone(session), job));
+        }
         let mut read = self.granted.clone();
         read.extend(options.read.iter().cloned());
         let alone = Alone { read, limits: options.limits.clone() };
-        let prepare = prepare(&self.options, &self.granted, Some(alone));
-        let interpreter = Interpreter::begin(launcher, prepare)?;
+        let interpreter = Interpreter::begin(&self.launcher, self.prepare(Some(alone)))?;
         if interpreter.facts.level() != self.level {
             let facts = interpreter.facts;
             return Err(Error::Level { reached: facts.level(), required: self.level, facts });
@@ -175,12 +217,43 @@ impl ForkServer {
         Ok((session, 1))
     }
 
+    /// Whether everything is there, and a user of its own could read what lies in it.
+    fn judge(&self, read: &[PathBuf]) -> Result<(), Error> {
+        if let Some(path) = read.iter().find(|path| !path.exists()) {
+            let reason = "it is not there".to_owned();
+            return Err(Error::Grant { path: path.clone(), reason });
+        }
+        let closed = read.iter().filter(|_| self.user == User::Own);
+        match closed.clone().find_map(|path| grants::closed_inside(path).zip(Some(path))) {
+            Some((closed, path)) => {
+                let reason = format!("other users cannot read {}", closed.display());
+                Err(Error::Barred { path: path.clone(), reason })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Forks a job and waits until it is confined.
+    ///
+    /// Where a user of its own could not read what is granted, and less than level A is enough, the interpreter is
+    /// started again with the caller's user, and stays so: the job's level says it.
     ///
     /// # Errors
     ///
     /// Something cannot be granted, a layer could not be put on, or the server has ended.
     pub fn fork(&mut self, options: JobOptions) -> Result<Job, Error> {
+        match self.fork_once(options.clone()) {
+            Err(Error::Barred { .. }) if self.options.minimum < Level::A => {
+                self.user = User::Same;
+                self.begin()?;
+                self.fork_once(options)
+            }
+            other => other,
+        }
+    }
+
+    fn fork_once(&mut self, options: JobOptions) -> Result<Job, Error> {
+        self.judge(&options.read)?;
         let (session, job) = self.session_for(&options)?;
         let reports = session.register(job)?;
         let (ours, theirs) = UnixStream::pair().map_err(Error::system("make a pair of sockets"))?;
@@ -342,26 +415,6 @@ fn ended_early(session: Session, printed: JoinHandle<Output>) -> Error {
     let last: Vec<&str> = text.trim().lines().rev().take(3).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
     Error::Refused(format!("the interpreter ended before it was warm: {}", last.join("; ")))
-}
-
-fn prepare(options: &ServerOptions, granted: &[PathBuf], alone: Option<Alone>) -> Prepare {
-    let main = options.package.join("wardround/worker/fork_server_main.py");
-    let mut read = granted.to_vec();
-    read.extend(options.read.iter().cloned());
-    Prepare {
-        minimum: options.minimum,
-        scratch: std::env::temp_dir(),
-        read,
-        program: options.interpreter.clone(),
-        arguments: ["-I".to_owned(), "-B".to_owned(), main.to_string_lossy().into_owned()].into(),
-        environment: BTreeMap::new(),
-        mode: Mode::Serve {
-            job: options.job.clone(),
-            path: options.path.clone(),
-            warm_up: options.warm_up.clone(),
-            alone,
-        },
-    }
 }
 
 /// How long a fork may take.

@@ -79,9 +79,40 @@ pub(crate) fn barred_to_others(path: &Path) -> Option<PathBuf> {
             return Some(above.to_owned());
         }
     }
-    let needed = if resolved.is_dir() { 0o005 } else { 0o004 };
-    let readable = resolved.metadata().is_ok_and(|found| found.mode() & needed == needed);
-    (!readable).then_some(resolved)
+    (!is_open_to_others(&resolved)).then_some(resolved)
+}
+
+/// The first folder on the way to a resolved path, from the root, that such users could not pass.
+pub(crate) fn first_barrier(resolved: &Path) -> Option<PathBuf> {
+    let barriers = resolved
+        .ancestors()
+        .skip(1)
+        .filter(|above| !above.metadata().is_ok_and(|found| found.mode() & 0o001 != 0));
+    barriers.last().map(Path::to_owned)
+}
+
+/// Whether the mode of a file or a folder itself lets others read it.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    let Ok(found) = path.metadata() else { return false };
+    let needed = if found.is_dir() { 0o005 } else { 0o004 };
+    found.mode() & needed == needed
+}
+
+/// The first thing in a granted folder, or the path itself, whose own mode keeps others from reading it.
+pub(crate) fn closed_inside(path: &Path) -> Option<PathBuf> {
+    let mut waiting = vec![path.to_owned()];
+    while let Some(next) = waiting.pop() {
+        if !is_open_to_others(&next) {
+            return Some(next);
+        }
+        let Ok(entries) = std::fs::read_dir(&next) else { continue };
+        // What a link leads to is granted by itself, or not at all.
+        let entries = entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file()));
+        waiting.extend(entries.map(|entry| entry.path()));
+    }
+    None
 }
 
 #[derive(serde::Deserialize)]

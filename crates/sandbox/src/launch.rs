@@ -13,6 +13,7 @@ use crate::grants;
 use crate::message::{Prepare, Reason, Report, Request};
 use crate::system::{self, Forked};
 use crate::warden::confine::switch_user;
+use crate::warden::passage;
 use crate::warden::place::{self, Place};
 use crate::warden::{Enclosure, Identity, Warden};
 use crate::{Bounds, Facts, Level, filter, landlock, probe};
@@ -99,8 +100,12 @@ fn find(prepare: &Prepare, has_groups: bool) -> Facts {
             },
         }
     });
-    let own_user = rustix::process::geteuid().is_root()
-        && everything(prepare).all(|path| grants::barred_to_others(path).is_none())
+    let is_open = |path: &Path| {
+        grants::barred_to_others(path).is_none() || (namespaces && passage::is_possible(path))
+    };
+    let own_user = prepare.user == User::Own
+        && rustix::process::geteuid().is_root()
+        && everything(prepare).all(is_open)
         && tried(|| {
             if namespaces {
                 place::enter_namespaces()?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::User;
 use crate::limits::{Limits, Resource};
 use crate::outcome::Outcome;
 use crate::{Facts, Level};
@@ -29,6 +30,8 @@ pub(crate) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Prepare {
     pub(crate) minimum: Level,
+    /// Whose user it shall have; one of its own only where that is possible.
+    pub(crate) user: User,
     /// A folder below which scratch folders may be made where nothing can be mounted.
     pub(crate) scratch: PathBuf,
     /// Everything that the confined user must be able to read.
@@ -84,6 +87,8 @@ pub(crate) enum Report {
 pub(crate) enum Reason {
     /// A path cannot be granted.
     Grant { path: PathBuf, reason: String },
+    /// A user of its own could not read a path.
+    Barred { path: PathBuf, reason: String },
     /// Anything else, as a fact.
     Fact(String),
 }

@@ -160,6 +160,9 @@ pub(crate) fn unexpected(report: Report) -> Error {
         Report::Refused { reason: Reason::Grant { path, reason }, .. } => {
             Error::Grant { path, reason }
         }
+        Report::Refused { reason: Reason::Barred { path, reason }, .. } => {
+            Error::Barred { path, reason }
+        }
         Report::Refused { reason: Reason::Fact(fact), .. } => Error::Refused(fact),
         other => Error::Refused(format!("the launcher answered out of turn: {other:?}")),
     }

@@ -5,6 +5,7 @@
 //! for the numbers of system calls that the filter asks about.
 
 pub(crate) mod confine;
+pub(crate) mod passage;
 pub(crate) mod place;
 mod supervised;
 mod view;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use confine::{Ending, Program};
+use passage::Passages;
 use place::{Place, Scratch};
 use supervised::{Death, Process, Supervised};
 use view::View;
@@ -49,6 +51,7 @@ pub(crate) struct Warden<'a> {
     server: Option<Server>,
     /// The scratch folder of the only job, where it had to be there before the interpreter.
     prepared: Option<Scratch>,
+    passages: Passages,
 }
 
 /// What a warden has to confine with.
@@ -83,11 +86,21 @@ enum Next {
 
 impl<'a> Warden<'a> {
     pub(crate) fn new(control: &'a Channel, enclosure: Enclosure) -> Self {
-        Self { control, jobs: BTreeMap::new(), enclosure, server: None, prepared: None }
+        Self {
+            control,
+            jobs: BTreeMap::new(),
+            enclosure,
+            server: None,
+            prepared: None,
+            passages: Passages::default(),
+        }
     }
 
     /// Makes what was asked for and stays until the caller is gone or the only program has ended.
     pub(crate) fn attend(&mut self, prepare: Prepare, outputs: [OwnedFd; 2]) -> io::Result<()> {
+        let mut needed = prepare.read.clone();
+        needed.push(prepare.program.clone());
+        self.open(FOR_ALL, &needed)?;
         let once = match &prepare.mode {
             Mode::Execute { limits, threads } => {
                 self.execute(&prepare, limits, *threads, &outputs)?;
@@ -154,6 +167,7 @@ impl<'a> Warden<'a> {
         let (rules, view) = match (self.enclosure.landlock, alone) {
             (true, _) => (Some(self.server_rules()?), None),
             (false, Some(alone)) => {
+                self.open(FOR_ALL, &alone.read)?;
                 let granted = granted_with(&prepare.program, &alone.read);
                 if let Some((path, reason)) = missing(&granted) {
                     return self.refuse(None, Reason::Grant { path, reason });
@@ -267,6 +281,7 @@ impl<'a> Warden<'a> {
                 let id = fork.job;
                 if let Err(error) = self.fork(fork, received.descriptors) {
                     self.jobs.remove(&id);
+                    self.passages.close(id);
                     let fact = format!("a job cannot be made: {error}");
                     self.refuse(Some(id), Reason::Fact(fact))?;
                 }
@@ -284,8 +299,12 @@ impl<'a> Warden<'a> {
     fn fork(&mut self, fork: Fork, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let mut granted = grants::system();
         granted.extend(fork.read.iter().map(|path| (path.clone(), Access::Read)));
-        let barred = missing(&granted).or_else(|| self.barred(&fork.read));
-        if let Some((path, reason)) = barred {
+        self.open(fork.job, &fork.read)?;
+        if let Some((path, reason)) = self.barred(&fork.read) {
+            self.passages.close(fork.job);
+            return self.refuse(Some(fork.job), Reason::Barred { path, reason });
+        }
+        if let Some((path, reason)) = missing(&granted) {
             return self.refuse(Some(fork.job), Reason::Grant { path, reason });
         }
         let (scratch, rules) = self.room(&fork, &granted)?;
@@ -344,12 +363,15 @@ impl<'a> Warden<'a> {
             }
             Answer::NotForked { job, reason } => {
                 self.jobs.remove(&job);
+                self.passages.close(job);
                 self.refuse(Some(job), Reason::Fact(reason))?;
             }
             Answer::Reaped { job, status, processor_ms } => {
                 if let Some(mut job) = self.jobs.remove(&job) {
+                    let id = job.id();
                     let report = job.finish(status, Duration::from_millis(processor_ms));
                     drop(job);
+                    self.passages.close(id);
                     self.control.send(&report, &[])?;
                 }
             }
@@ -415,6 +437,14 @@ impl<'a> Warden<'a> {
         let root = self.enclosure.place.base().join("root");
         std::fs::create_dir_all(&root)?;
         Ok(View { root, grants: granted.to_vec(), scratch: scratch.to_owned() })
+    }
+
+    /// Opens ways to paths for a user that could not pass what leads to them.
+    fn open(&mut self, job: u64, paths: &[PathBuf]) -> io::Result<()> {
+        if self.enclosure.identity == Identity::Same || !self.enclosure.place.is_mounted() {
+            return Ok(());
+        }
+        self.passages.open(job, paths)
     }
 
     fn barred(&self, paths: &[PathBuf]) -> Option<(PathBuf, String)> {
@@ -504,6 +534,8 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const ONLY: u64 = 0;
 /// The number of an interpreter's first job.
 const FIRST: u64 = 1;
+/// Whose the ways are that are open as long as the interpreter is there.
+const FOR_ALL: u64 = u64::MAX;
 /// How often processes are measured.
 const PERIOD: Duration = Duration::from_millis(5);
 /// How long processes that were killed may take to end.

@@ -115,6 +115,11 @@ impl Supervised {
         }
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u64 {
+        self.job
+    }
+
     /// Gives it a control group, in which its process is or will be.
     pub(crate) fn within(mut self, group: Option<Group>) -> Self {
         self.group = group;

@@ -385,6 +385,15 @@ def serve(connection, scratch, threads):
         assert os.listdir(scratch) == ["file"], os.listdir(scratch)
         connection.sendall(b"done\n")
         return
+    if words[0] == "show":
+        told = []
+        for path in words[1:]:
+            try:
+                told.append(read(path).decode())
+            except OSError as error:
+                told.append(type(error).__name__)
+        connection.sendall("\n".join(told).encode())
+        return
     perform(words)
 
 

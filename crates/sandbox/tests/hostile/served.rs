@@ -8,13 +8,17 @@ use sandbox::{End, Error, ForkServer, Job, JobOptions, Level, Limit, Outcome, Se
 
 use crate::settings::{PYTHON, Planted, Setting, all, tight};
 
-fn server(setting: &Setting) -> ForkServer {
+fn server_options(setting: &Setting) -> ServerOptions {
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
     let mut options = ServerOptions::new(PYTHON, package);
     options.minimum = setting.level.min(Level::B);
     options.job = "attacks:serve".to_owned();
     options.path = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile"))];
-    let server = ForkServer::start(&setting.launcher, &options);
+    options
+}
+
+fn server(setting: &Setting) -> ForkServer {
+    let server = ForkServer::start(&setting.launcher, &server_options(setting));
     let server = server.unwrap_or_else(|error| panic!("{}: {error}", setting.name));
     assert_eq!(server.level(), setting.level, "{}", setting.name);
     server
@@ -197,6 +201,64 @@ fn a_path_that_is_not_there_is_refused_and_the_server_goes_on() {
         let error = server.fork(missing).expect_err("it is not there");
         assert!(error.to_string().contains("/nowhere/dataset"), "{error}");
         honest(&mut server, &planted);
+    }
+}
+
+/// What a job reads of some paths.
+fn shown(server: &mut ForkServer, planted: &Planted, paths: &[PathBuf]) -> (String, Level) {
+    let job = server.fork(options(planted)).expect("the server forks");
+    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
+    let words: Vec<String> = ["show".to_owned()].into_iter().chain(paths).collect();
+    say(&job, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut answer = String::new();
+    job.socket().read_to_string(&mut answer).expect("it answers and ends");
+    let level = job.level();
+    assert_eq!(ended(job).outcome, Outcome::Ok);
+    (answer, level)
+}
+
+#[test]
+fn what_lies_in_a_closed_folder_is_granted_and_nothing_beside_it() {
+    for setting in all() {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        planted.close();
+        for _ in 0..2 {
+            let asked = [planted.data(), planted.secret()];
+            let (told, level) = shown(&mut server, &planted, &asked);
+            let (data, secret) = told.split_once('\n').expect("there are two answers");
+            assert_eq!((data, level), ("granted", setting.level), "{}", setting.name);
+            assert!(["PermissionError", "FileNotFoundError"].contains(&secret), "{told}");
+        }
+        // What comes in its place is granted the next time.
+        std::fs::rename(planted.dataset(), planted.secret().with_file_name("old")).expect("own");
+        std::fs::create_dir(planted.dataset()).expect("it was moved");
+        std::fs::write(planted.data(), "newer").expect("there is room");
+        planted.open();
+        planted.close();
+        let (told, _) = shown(&mut server, &planted, &[planted.data()]);
+        assert_eq!(told, "newer", "{}", setting.name);
+        assert_eq!(std::fs::read_to_string(planted.secret()).expect("it is there"), "a key");
+    }
+}
+
+#[test]
+fn what_a_user_of_its_own_cannot_read_is_granted_to_the_caller_s_user_which_is_level_b() {
+    for setting in all().into_iter().filter(|setting| setting.level == Level::A) {
+        let planted = Planted::new(setting.user);
+        let mut server = server(&setting);
+        assert_eq!(shown(&mut server, &planted, &[planted.data()]).1, Level::A);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(planted.data(), mode).expect("own");
+        for _ in 0..2 {
+            let told = shown(&mut server, &planted, &[planted.data()]);
+            assert_eq!(told, ("granted".to_owned(), Level::B));
+        }
+        let mut strict = server_options(&setting);
+        strict.minimum = Level::A;
+        let mut strict = ForkServer::start(&setting.launcher, &strict).expect("it reaches A");
+        let error = strict.fork(options(&planted)).expect_err("it cannot read the data");
+        assert!(matches!(error, Error::Barred { .. }), "{error}");
     }
 }
 

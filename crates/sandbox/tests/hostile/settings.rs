@@ -97,12 +97,13 @@ impl Setting {
 /// Folders with a granted dataset and a secret that is not granted.
 pub(crate) struct Planted {
     folder: tempfile::TempDir,
+    user: Option<u32>,
 }
 
 impl Planted {
     pub(crate) fn new(user: Option<u32>) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let planted = Self { folder };
+        let planted = Self { folder, user };
         std::fs::create_dir(planted.dataset()).expect("it is empty");
         std::fs::write(planted.data(), "granted").expect("there is room");
         std::fs::write(planted.secret(), "a key").expect("there is room");
@@ -117,6 +118,27 @@ impl Planted {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("own");
         }
         planted
+    }
+
+    /// Lets nobody else pass the folder around everything.
+    pub(crate) fn close(&self) {
+        self.mode(self.folder.path(), 0o700);
+    }
+
+    /// Lets everybody read again.
+    pub(crate) fn open(&self) {
+        let own = self.folder.path();
+        for path in [own, &self.dataset()] {
+            self.mode(path, 0o755);
+        }
+        self.mode(&self.data(), 0o644);
+        std::os::unix::fs::chown(self.dataset(), self.user, self.user).expect("root may");
+        std::os::unix::fs::chown(self.data(), self.user, self.user).expect("root may");
+    }
+
+    fn mode(&self, path: &Path, mode: u32) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("this test owns it");
     }
 
     pub(crate) fn dataset(&self) -> PathBuf {
