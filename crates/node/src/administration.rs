@@ -27,6 +27,7 @@ pub use request::{Acceptance, DatasetAddition, DatasetEdit, PythonRequest, Reque
 pub(crate) use office::Office;
 pub(crate) use onlooker::Onlooker;
 
+use crate::audit::Actor;
 use crate::carrier::Way;
 use crate::config::Config;
 use crate::doctor::Finding;
@@ -404,7 +405,7 @@ impl Administration {
     async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let value = match &self.way {
             Place::Here(office) => {
-                let (onlooker, mut follower) = Onlooker::new();
+                let (onlooker, mut follower) = Onlooker::new(Actor::of_process());
                 let mut work = std::pin::pin!(office.perform(request, &onlooker));
                 loop {
                     tokio::select! {

@@ -3,6 +3,7 @@
 use protocol::{ArtifactReference, Code, RuntimeKind};
 use training_plan::bundle;
 
+use crate::audit::{Action, Actor, Entry};
 use crate::registry::plans::{self, KnownPlan};
 use crate::round_log::chain;
 use crate::site::Site;
@@ -40,15 +41,45 @@ pub(crate) async fn ask(site: &Site, asked: KnownPlan) -> Code {
 /// Looks a plan up whose file is here; one that is new is listed as pending.
 pub(crate) async fn judge(site: &Site, asked: KnownPlan) -> Code {
     let digest = asked.plan.digest;
-    let judged = site.database.write(move |transaction| plans::judge(transaction, &asked)).await;
+    // Most are known, and a look is enough.
+    let known = |transaction: &store::Transaction<'_>| plans::answer(transaction, &digest);
+    let known: Result<_, crate::registry::Error> = site.database.read_blocking(known);
+    if let Ok(Some(code)) = known
+        && code != Code::NodeUnavailable
+    {
+        site.pin_plan(&digest);
+        return code;
+    }
+    let audit = site.audit.clone();
+    let judged = site.database.write(move |transaction| {
+        let code = plans::judge(transaction, &asked)?;
+        if code == Code::PlanNotRegistered {
+            audit.permit_blocking(request(&asked))?;
+        }
+        Ok(code)
+    });
+    let judged = judged.await;
     let code = judged.unwrap_or_else(|error: crate::registry::Error| {
         tracing::error!(error = chain(&error), "the plans cannot be read");
-        Code::NodeInternal
+        match error {
+            crate::registry::Error::Audit(_) => Code::AuditUnavailable,
+            _ => Code::NodeInternal,
+        }
     });
     if code != Code::NodeUnavailable {
         site.pin_plan(&digest);
     }
     code
+}
+
+/// What is recorded of a plan that is new here.
+fn request(asked: &KnownPlan) -> Entry {
+    let actor = asked.researcher_id.clone().map_or(Actor::Node, Actor::Researcher);
+    let entry = Entry::new(asked.seen_at, actor, Action::PlanAsk).plan(&asked.plan.digest);
+    match asked.experiment_id {
+        Some(experiment) => entry.experiment(experiment),
+        None => entry,
+    }
 }
 
 /// Whether a plan is declared larger than any plan is read; such a file is not even fetched.

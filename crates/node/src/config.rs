@@ -144,6 +144,7 @@ pub fn init(folder: &Folder, name: &NodeId, coordinator: &Address) -> Result<(),
         return Err(Error::Exists { path: folder.root().to_owned() });
     }
     create_private(folder).map_err(unwritable)?;
+    crate::audit::create_key(folder).map_err(|error| unwritable(io::Error::other(error)))?;
     let text = Config::template(name, coordinator);
     write_whole(&folder.configuration(), text.as_bytes(), Durability::PowerLoss).map_err(unwritable)
 }
@@ -153,7 +154,8 @@ pub(crate) fn create_private(folder: &Folder) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    for path in [folder.artifacts(), folder.scratch(), folder.logs().join("rounds")] {
+    let rounds = folder.logs().join("rounds");
+    for path in [folder.artifacts(), folder.scratch(), rounds, folder.audit()] {
         builder.create(path)?;
     }
     std::fs::set_permissions(folder.root(), std::fs::Permissions::from_mode(0o700))

@@ -66,6 +66,21 @@ impl Folder {
         self.logs().join("rounds").join(format!("{round}.jsonl"))
     }
 
+    /// The audit log and its key: `audit/`.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit")
+    }
+
+    /// What the node has done, append-only: `audit/log`.
+    pub fn audit_log(&self) -> PathBuf {
+        self.audit().join("log")
+    }
+
+    /// The secret key that records are signed with: `audit/key`.
+    pub fn audit_key(&self) -> PathBuf {
+        self.audit().join("key")
+    }
+
     /// The socket over which commands reach the daemon: `admin.sock`.
     pub fn socket(&self) -> PathBuf {
         self.root.join("admin.sock")

@@ -9,6 +9,7 @@
 //! owner's door.
 
 pub mod administration;
+pub mod audit;
 pub mod config;
 pub mod devices;
 pub mod doctor;

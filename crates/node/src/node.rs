@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{ArtifactClient, Caller};
 
 use crate::administration::{Administration, Office, socket};
+use crate::audit::{Action, Actor, Audit, Entry};
 use crate::carrier::{Carrier, Way};
 use crate::config::{self, Config};
 use crate::dispatcher::{Command, Dispatcher};
@@ -112,6 +113,7 @@ impl Node {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { site, commands, inbox, started_at, _lock } = self;
         let token = CancellationToken::new();
+        record(&site, Action::NodeStart).await;
         empty_scratch(&site.folder)?;
         site.pin_plans().await?;
         let mut dispatcher = Dispatcher::new(Arc::clone(&site), token.clone());
@@ -126,9 +128,12 @@ impl Node {
         tokio::pin!(serving);
         tokio::select! {
             () = shutdown => token.cancel(),
-            _ = &mut serving => return Ok(()),
+            _ = &mut serving => {}
         }
-        serving.await;
+        if token.is_cancelled() {
+            serving.await;
+        }
+        record(&site, Action::NodeStop).await;
         Ok(())
     }
 }
@@ -158,8 +163,11 @@ pub(crate) fn open_site(
         Database::open(&folder.database(), &[journal::MIGRATIONS, registry::MIGRATIONS])?;
     let settings = Settings { capacity: Some(config.cache_bytes), ..Settings::default() };
     let store = ArtifactStore::open(&folder.artifacts(), settings, Arc::clone(&clock))?;
+    let audit = Audit::new(folder, &config.name, &clock)
+        .map_err(|source| Error::Folder { path: folder.audit(), source })?;
     let (notices, _) = broadcast::channel(NOTICES);
     Ok(Arc::new(Site {
+        audit,
         slots: Slots::new(config.rounds_at_once),
         pythons: Pythons::default(),
         self_test: Default::default(),
@@ -172,6 +180,18 @@ pub(crate) fn open_site(
         notices,
         plan_pins: std::sync::Mutex::default(),
     }))
+}
+
+/// Records that the node starts or ends; where it cannot be recorded now, it is as soon as it can.
+async fn record(site: &Site, action: Action) {
+    let entry = Entry::new(site.clock.now(), Actor::of_process(), action);
+    let entry = entry.node(&site.config.name);
+    let entry = entry.sandbox_minimum(site.config.python.minimum_sandbox_level);
+    let entry = match site.self_test.found() {
+        Some(found) => entry.sandbox_level(found.level),
+        None => entry,
+    };
+    site.audit.account(entry).await;
 }
 
 /// Nothing of a round survives its process but the journal.

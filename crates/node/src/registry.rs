@@ -73,6 +73,9 @@ pub enum Error {
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] store::journal::Error),
+    /// It could not be recorded.
+    #[error("nothing was changed, for it cannot be recorded")]
+    Audit(#[from] std::sync::Arc<crate::audit::Error>),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] store::database::Error),

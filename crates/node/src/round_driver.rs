@@ -1,6 +1,7 @@
 //! The loop around one round: append the event, commit, handle, perform the actions.
 
 mod bench;
+mod refusal;
 mod reply;
 mod steps;
 mod telling;
@@ -321,7 +322,13 @@ impl RoundDriver {
             Action::Stop { ticket } => self.stop(ticket),
             Action::ArmDeadline { at } => self.deadline = Some(at),
             Action::DisarmDeadline => self.deadline = None,
-            Action::RecordReply { verdict } => self.record_reply(&verdict),
+            Action::RecordReply { verdict } => {
+                // Where it cannot be recorded now it is later: nothing runs, and nothing but a code leaves.
+                if let Some(entry) = self.refusal(&verdict) {
+                    self.site.audit.account(entry).await;
+                }
+                self.record_reply(&verdict);
+            }
             Action::SendReply => {
                 pause_at(&self.site, self.request.round_id, Phase::Reply).await;
                 self.send_reply();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sandbox::{Bounds, Launcher, Level};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Action, Actor, Entry};
 use crate::carrier::blocking;
 use crate::registry::pythons;
 use crate::round_log::chain;
@@ -57,6 +58,9 @@ pub(crate) async fn run(site: Arc<Site>) {
     }
     let found = attack(program).await;
     tell(&found, site.config.python.minimum_sandbox_level);
+    let entry = Entry::new(site.clock.now(), Actor::Node, Action::SandboxTest);
+    let minimum = site.config.python.minimum_sandbox_level;
+    site.audit.account(entry.sandbox_level(found.level).sandbox_minimum(minimum)).await;
     site.self_test.keep(found);
 }
 

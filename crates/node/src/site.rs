@@ -10,6 +10,7 @@ use store::artifact::Pin;
 use store::{Clock, Database};
 use tokio::sync::broadcast;
 
+use crate::audit::Audit;
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::egress;
@@ -27,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) folder: Folder,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) database: Database,
+    pub(crate) audit: Audit,
     pub(crate) carrier: Carrier,
     pub(crate) slots: Slots,
     pub(crate) pythons: Pythons,

@@ -76,7 +76,7 @@ codes! {
     PlanNotApproved, "plan.not_approved", Today, NeedsApproval, "The training plan waits for the decision of the data's owner.";
     PlanRejected, "plan.rejected", Today, CannotHelp, "The data's owner has rejected the training plan.";
     PolicyDenied, "policy.denied", Today, CannotHelp, "The node's policy does not allow this request.";
-    AuditUnavailable, "audit.unavailable", Governance, MayHelp, "The node cannot write its audit log and therefore runs nothing.";
+    AuditUnavailable, "audit.unavailable", Today, MayHelp, "The node cannot write its audit log and therefore runs nothing.";
     ParametersUnavailable, "parameters.unavailable", Today, MayHelp, "The global parameters could not be fetched.";
     ParametersInvalid, "parameters.invalid", Today, CannotHelp, "The global parameters are not a well-formed safetensors file.";
     PlanNotLoadable, "plan.not_loadable", Today, CannotHelp, "The training plan could not be loaded.";

@@ -47,6 +47,9 @@ pub struct Status {
     /// What the self-test of the sandbox found, where an interpreter is registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxStatus>,
+    /// Why nothing can be recorded in the audit log, where that is so: rounds are refused meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_trouble: Option<String>,
 }
 
 /// A dataset as its owner sees it.

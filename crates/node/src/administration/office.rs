@@ -1,5 +1,6 @@
 //! The owner's commands, done in this process.
 
+mod audited;
 mod datasets;
 mod examination;
 mod pythons;
@@ -20,6 +21,7 @@ use training_plan::Bundle;
 
 use super::answer::{Cancellation, DatasetDetails, PlanDetails, RoundDetails, Status};
 use super::{Error, Onlooker, Request};
+use crate::audit::{Action, Actor, Entry};
 use crate::carrier::blocking;
 use crate::dispatcher::Command;
 use crate::link::SOFTWARE;
@@ -67,8 +69,8 @@ impl Office {
         match request {
             Request::Status => answer(self.status().await?),
             Request::Examine => answer(self.examine(onlooker).await),
-            Request::Pause => answer(self.set_paused(true).await?),
-            Request::Resume => answer(self.set_paused(false).await?),
+            Request::Pause => answer(self.set_paused(true, onlooker.actor()).await?),
+            Request::Resume => answer(self.set_paused(false, onlooker.actor()).await?),
             Request::DatasetAdd(addition) => answer(self.dataset_add(addition, onlooker).await?),
             Request::DatasetList => answer(self.dataset_list().await?),
             Request::DatasetShow { name } => {
@@ -77,21 +79,27 @@ impl Office {
             Request::DatasetCheck { name, acceptance } => {
                 answer(self.dataset_check(name, acceptance, onlooker).await?)
             }
-            Request::DatasetEdit { name, edit } => answer(self.dataset_edit(name, edit).await?),
+            Request::DatasetEdit { name, edit } => {
+                answer(self.dataset_edit(name, edit, onlooker.actor()).await?)
+            }
             Request::DatasetAttachPlan { name, plan } => {
                 answer(self.dataset_attach_plan(name, plan, onlooker).await?)
             }
-            Request::DatasetRemove { name } => answer(self.dataset_remove(name).await?),
-            Request::Python(request) => self.python(request).await,
+            Request::DatasetRemove { name } => {
+                answer(self.dataset_remove(name, onlooker.actor()).await?)
+            }
+            Request::Python(request) => self.python(request, onlooker.actor()).await,
             Request::PlanList => answer(self.read(plans::all).await?),
             Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
             Request::PlanApprove { digest, note } => {
-                answer(self.decide(digest, Decision::Approved, note).await?)
+                answer(self.decide(digest, Decision::Approved, note, onlooker.actor()).await?)
             }
             Request::PlanReject { digest, note } => {
-                answer(self.decide(digest, Decision::Rejected, note).await?)
+                answer(self.decide(digest, Decision::Rejected, note, onlooker.actor()).await?)
             }
-            Request::PlanRegister { path } => answer(self.plan_register(&path).await?),
+            Request::PlanRegister { path } => {
+                answer(self.plan_register(&path, onlooker.actor()).await?)
+            }
             Request::RoundList { limit } => {
                 let now = self.site.clock.now();
                 let latest = self.read(move |transaction| rounds::latest(transaction, limit, now));
@@ -102,8 +110,10 @@ impl Office {
             }
             Request::RoundShow { round } => answer(self.round_show(round).await?),
             Request::RoundLog { round } => answer(self.round_log(round).await?),
-            Request::RoundCancel { round } => answer(self.round_cancel(round).await?),
-            Request::RoundDrop { round } => answer(self.round_drop(round).await?),
+            Request::RoundCancel { round } => {
+                answer(self.round_cancel(round, onlooker.actor()).await?)
+            }
+            Request::RoundDrop { round } => answer(self.round_drop(round, onlooker.actor()).await?),
         }
     }
 
@@ -132,11 +142,17 @@ impl Office {
             datasets,
             plans_pending,
             sandbox: self.site.self_test.found(),
+            audit_trouble: self.site.audit.trouble(),
         })
     }
 
-    async fn set_paused(&self, paused: bool) -> Result<Status, Error> {
-        self.write(move |transaction| registry::set_paused(transaction, paused)).await?;
+    async fn set_paused(&self, paused: bool, actor: &Actor) -> Result<Status, Error> {
+        let action = if paused { Action::NodePause } else { Action::NodeResume };
+        self.act(actor, action, move |transaction, entry| {
+            registry::set_paused(transaction, paused)?;
+            Ok(((), entry))
+        })
+        .await?;
         self.site.outbox.send(Message::Availability(v1::Availability { paused }));
         self.status().await
     }
@@ -158,16 +174,24 @@ impl Office {
         digest: String,
         decision: Decision,
         note: String,
+        actor: &Actor,
     ) -> Result<KnownPlan, Error> {
         let now = self.site.clock.now();
-        let plan = self
-            .write(move |transaction| plans::decide(transaction, &digest, decision, &note, now))
-            .await?;
+        let action = match decision {
+            Decision::Approved => Action::PlanApprove,
+            Decision::Rejected | Decision::Pending => Action::PlanReject,
+        };
+        let decided = self.act(actor, action, move |transaction, entry| {
+            let plan = plans::decide(transaction, &digest, decision, &note, now)?;
+            let entry = entry.plan(&plan.plan.digest);
+            Ok((plan, entry))
+        });
+        let plan = decided.await?;
         self.announce_decision(&plan);
         Ok(plan)
     }
 
-    async fn plan_register(&self, path: &Path) -> Result<KnownPlan, Error> {
+    async fn plan_register(&self, path: &Path, actor: &Actor) -> Result<KnownPlan, Error> {
         let (store, path) = (self.site.carrier.store().clone(), path.to_owned());
         let kept = blocking(move || -> Result<_, Error> {
             let bundle = read_bundle(&path)?;
@@ -192,7 +216,11 @@ impl Office {
             note: "registered by the owner".to_owned(),
         };
         let kept = plan.clone();
-        self.write(move |transaction| plans::keep(transaction, &kept)).await?;
+        self.act(actor, Action::PlanRegister, move |transaction, entry| {
+            plans::keep(transaction, &kept)?;
+            Ok(((), entry.plan(&kept.plan.digest)))
+        })
+        .await?;
         self.announce_decision(&plan);
         Ok(plan)
     }
@@ -221,8 +249,11 @@ impl Office {
         blocking(move || round_log::read(&path)).await.map_err(|error| refused(&error, None))
     }
 
-    async fn round_cancel(&self, round: RoundId) -> Result<Cancellation, Error> {
+    async fn round_cancel(&self, round: RoundId, actor: &Actor) -> Result<Cancellation, Error> {
         let now = self.site.clock.now();
+        // An owner can end a round also while nothing can be recorded.
+        let entry = Entry::new(now, actor.clone(), Action::RoundCancel).round(round);
+        self.site.audit.account(entry).await;
         let is_running = match &self.daemon {
             Some(daemon) => {
                 let (answer, answered) = oneshot::channel();
@@ -238,9 +269,13 @@ impl Office {
         self.write(move |transaction| cancel_in_journal(transaction, round, now)).await
     }
 
-    async fn round_drop(&self, round: RoundId) -> Result<(), Error> {
+    async fn round_drop(&self, round: RoundId, actor: &Actor) -> Result<(), Error> {
         let now = self.site.clock.now();
-        self.write(move |transaction| rounds::drop_damaged(transaction, round, now)).await?;
+        self.act(actor, Action::RoundDrop, move |transaction, entry| {
+            rounds::drop_damaged(transaction, round, now)?;
+            Ok(((), entry.round(round)))
+        })
+        .await?;
         let path = self.site.folder.round_log(round);
         blocking(move || round_log::RoundLog::at(path).delete()).await;
         Ok(())
@@ -339,6 +374,9 @@ fn refused_by_registry(error: &registry::Error) -> Error {
         }
         registry::Error::Damaged { .. } | registry::Error::Journal(_) => Some(
             "`wardround node round list` shows damaged rounds, `wardround node round drop` drops one",
+        ),
+        registry::Error::Audit(_) => Some(
+            "free disk space or repair the folder audit/; `wardround node audit verify` tells what is damaged",
         ),
         registry::Error::Database(_) => None,
     };

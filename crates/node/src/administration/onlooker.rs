@@ -9,9 +9,12 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::audit::Actor;
+
 /// The side of the work.
 #[derive(Clone)]
 pub(crate) struct Onlooker {
+    actor: Actor,
     progress: Arc<watch::Sender<Progress>>,
     gone: CancellationToken,
 }
@@ -25,12 +28,17 @@ pub(crate) struct Follower {
 
 impl Onlooker {
     /// Both sides.
-    pub(crate) fn new() -> (Self, Follower) {
+    pub(crate) fn new(actor: Actor) -> (Self, Follower) {
         let (sender, receiver) = watch::channel(Progress::default());
         let gone = CancellationToken::new();
         let guard = gone.clone().drop_guard();
         let follower = Follower { progress: receiver, gone: gone.clone(), _guard: guard };
-        (Self { progress: Arc::new(sender), gone }, follower)
+        (Self { actor, progress: Arc::new(sender), gone }, follower)
+    }
+
+    /// Who it is, as the operating system says.
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Whether somebody still waits.

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Office, Onlooker, Request};
+use crate::audit::Actor;
 use crate::folder::Folder;
 
 /// The daemon's end.
@@ -123,6 +124,9 @@ async fn connect(folder: &Folder) -> io::Result<UnixStream> {
 }
 
 async fn converse(stream: UnixStream, office: Arc<Office>) {
+    // Whoever cannot be named is not served.
+    let Ok(peer) = stream.peer_cred() else { return };
+    let actor = Actor::user(peer.uid());
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -132,7 +136,7 @@ async fn converse(stream: UnixStream, office: Arc<Office>) {
             Ok(_) if line.ends_with('\n') => {}
             Ok(_) | Err(_) => return,
         }
-        let (onlooker, mut follower) = Onlooker::new();
+        let (onlooker, mut follower) = Onlooker::new(actor.clone());
         let mut work = std::pin::pin!(answer(&office, &line, &onlooker));
         let mut is_silent = true;
         let answer = loop {

@@ -1,5 +1,6 @@
 //! The steps themselves: what each phase does, and which code its failure has.
 
+mod audited;
 mod compute;
 mod fetch;
 mod judge;
@@ -75,7 +76,10 @@ pub(super) async fn perform(mut work: Work, step: Step, mut bench: Box<Bench>) -
         Step::VerifyExport(_) => Phase::Export,
     };
     let done = match step {
-        Step::Phase(phase) => perform_phase(&mut work, phase, &mut bench).await,
+        Step::Phase(phase) => match perform_phase(&mut work, phase, &mut bench).await {
+            Ok(outcome) => audited::record(&work, outcome).await,
+            Err(fault) => Err(fault),
+        },
         Step::Slot => {
             work.place.turn().await;
             Ok(Outcome::SlotGranted)

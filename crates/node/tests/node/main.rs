@@ -4,6 +4,7 @@
 
 mod administration;
 mod approvals;
+mod audit;
 mod coordinator;
 mod databases;
 mod datasets;

@@ -33,7 +33,7 @@ pub const fn failure_codes(phase: Phase) -> &'static [Code] {
         ],
         Phase::Train => &[Code::TrainingFailed, Code::TrainingDiverged],
         Phase::Export => &[Code::PlanExportFailed],
-        Phase::Egress => &[Code::EgressDenied, Code::EgressHeld],
+        Phase::Egress => &[Code::EgressDenied, Code::EgressHeld, Code::AuditUnavailable],
         Phase::Upload => &[Code::ResultsUploadFailed],
         Phase::ValidateBefore | Phase::ValidateAfter | Phase::Reply | Phase::Clean => &[],
     }

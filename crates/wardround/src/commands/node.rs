@@ -1,5 +1,6 @@
 //! `wardround node …`
 
+mod audit;
 mod dataset;
 mod doctor;
 mod init;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// See which rounds ran, and what became of them.
     #[command(subcommand)]
     Round(round::Command),
+    /// See and prove what the node has done.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
@@ -60,6 +64,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Python(command) => python::run(command, printer),
         Command::Plan(command) => plan::run(command, printer),
         Command::Round(command) => round::run(command, printer),
+        Command::Audit(command) => audit::run(command, printer),
     }
 }
 

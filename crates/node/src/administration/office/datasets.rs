@@ -13,6 +13,7 @@ use sandbox::Level;
 use super::super::answer::{DatasetCheck, DatasetDetails, Retyping, folder};
 use super::super::{Acceptance, DatasetAddition, DatasetEdit, Error, Onlooker};
 use super::{Office, refused};
+use crate::audit::{Action, Actor, Change, Entry};
 use crate::carrier::blocking;
 use crate::registry::{self, datasets, datasets::Dataset};
 use crate::round_log::chain;
@@ -53,7 +54,11 @@ impl Office {
         };
         self.check_card(&dataset)?;
         let kept = dataset.clone();
-        self.write(move |transaction| datasets::add(transaction, &kept)).await?;
+        self.act(onlooker.actor(), Action::DatasetAdd, move |transaction, entry| {
+            datasets::add(transaction, &kept)?;
+            Ok(((), named(entry, &kept)))
+        })
+        .await?;
         self.announce().await?;
         Ok(dataset.into())
     }
@@ -117,7 +122,7 @@ impl Office {
             dataset.loading_plan = attached;
             self.check_card(&dataset)?;
             dataset.updated_at = Some(self.site.clock.now());
-            self.write(move |transaction| datasets::replace(transaction, &dataset)).await?;
+            self.replace(dataset, Change::Content, onlooker.actor()).await?;
             self.announce().await?;
             report.is_updated = true;
         }
@@ -153,8 +158,7 @@ impl Office {
         dataset.registration = registration;
         dataset.loading_plan = attached;
         self.check_card(&dataset)?;
-        let kept = dataset.clone();
-        self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
+        self.replace(dataset.clone(), Change::LoadingPlan, onlooker.actor()).await?;
         self.announce().await?;
         Ok(dataset.into())
     }
@@ -163,6 +167,7 @@ impl Office {
         &self,
         name: String,
         edit: DatasetEdit,
+        actor: &Actor,
     ) -> Result<DatasetDetails, Error> {
         let mut dataset = self.dataset(name).await?;
         dataset.tags = edit.tags.unwrap_or(dataset.tags);
@@ -170,15 +175,27 @@ impl Office {
         check_level(edit.minimum_level)?;
         dataset.minimum_level = edit.minimum_level.or(dataset.minimum_level);
         self.check_card(&dataset)?;
-        let kept = dataset.clone();
-        self.write(move |transaction| datasets::replace(transaction, &kept)).await?;
+        self.replace(dataset.clone(), Change::Card, actor).await?;
         self.announce().await?;
         Ok(dataset.into())
     }
 
-    pub(super) async fn dataset_remove(&self, name: String) -> Result<(), Error> {
-        self.write(move |transaction| datasets::remove(transaction, &name)).await?;
+    pub(super) async fn dataset_remove(&self, name: String, actor: &Actor) -> Result<(), Error> {
+        self.act(actor, Action::DatasetRemove, move |transaction, entry| {
+            let known = datasets::by_name(transaction, &name)?;
+            datasets::remove(transaction, &name)?;
+            Ok(((), known.map_or(entry.clone(), |dataset| named(entry, &dataset))))
+        })
+        .await?;
         self.announce().await
+    }
+
+    async fn replace(&self, dataset: Dataset, change: Change, actor: &Actor) -> Result<(), Error> {
+        self.act(actor, Action::DatasetUpdate, move |transaction, entry| {
+            datasets::replace(transaction, &dataset)?;
+            Ok(((), named(entry, &dataset).change(change)))
+        })
+        .await
     }
 
     /// Refuses a dataset that no coordinator would take: it would keep the whole node from connecting.
@@ -186,6 +203,10 @@ impl Office {
         let card = v1::DatasetSummary::from(dataset.summary(self.site.config.minimum_samples));
         DatasetSummary::try_from(card).map(drop).map_err(|error| refused(&error, None))
     }
+}
+
+fn named(entry: Entry, dataset: &Dataset) -> Entry {
+    entry.dataset(&dataset.name, dataset.dataset_id, &dataset.registration.digest())
 }
 
 /// What a dataset is now.

@@ -8,6 +8,7 @@ use store::database::migrations;
 use super::Office;
 use crate::administration::Onlooker;
 use crate::administration::request::Acceptance;
+use crate::audit::Actor;
 use crate::carrier::blocking;
 use crate::doctor::{Area, Finding, machine};
 use crate::registry::datasets::{self, Dataset};
@@ -79,7 +80,7 @@ impl Office {
 
     async fn interpreter(&self, name: String) -> Finding {
         let remedy = |what: &str| format!("`wardround node python {what}`");
-        match self.python_check(name.clone(), Acceptance::Look).await {
+        match self.python_check(name.clone(), Acceptance::Look, &Actor::Node).await {
             Ok(check) if check.is_changed => Area::Interpreter.wrong(
                 format!("{name} is another than was registered"),
                 remedy(&format!("check {name}")) + " tells how, and accepts it with --update",

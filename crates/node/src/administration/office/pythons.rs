@@ -10,32 +10,49 @@ use super::{Office, answer, refused};
 use crate::administration::Error;
 use crate::administration::answer::PythonCheck;
 use crate::administration::request::{Acceptance, PythonRequest};
+use crate::audit::{Action, Actor, Entry};
 use crate::carrier::blocking;
 use crate::registry::pythons::{self, Interpreter};
 use crate::registry::{self};
 use crate::self_test;
 
 impl Office {
-    pub(super) async fn python(&self, request: PythonRequest) -> Result<Value, Error> {
+    pub(super) async fn python(
+        &self,
+        request: PythonRequest,
+        actor: &Actor,
+    ) -> Result<Value, Error> {
         match request {
-            PythonRequest::Add { name, path } => answer(self.python_add(name, &path).await?),
+            PythonRequest::Add { name, path } => answer(self.python_add(name, &path, actor).await?),
             PythonRequest::List => answer(self.read(pythons::all).await?),
             PythonRequest::Check { name, acceptance } => {
-                answer(self.python_check(name, acceptance).await?)
+                answer(self.python_check(name, acceptance, actor).await?)
             }
             PythonRequest::Remove { name } => {
-                let removed = self.write(move |transaction| pythons::remove(transaction, &name));
+                let removed = self.act(actor, Action::PythonRemove, move |transaction, entry| {
+                    pythons::remove(transaction, &name)?;
+                    Ok(((), entry.interpreter(&name)))
+                });
                 answer(removed.await?)
             }
         }
     }
 
-    async fn python_add(&self, name: String, path: &Path) -> Result<Interpreter, Error> {
+    async fn python_add(
+        &self,
+        name: String,
+        path: &Path,
+        actor: &Actor,
+    ) -> Result<Interpreter, Error> {
         check_name(&name)?;
         let environment = inspect(path).await?;
         let interpreter = Interpreter { name, environment, added_at: self.site.clock.now() };
         let kept = interpreter.clone();
-        self.write(move |transaction| pythons::add(transaction, &kept)).await?;
+        self.act(actor, Action::PythonAdd, move |transaction, entry| {
+            pythons::add(transaction, &kept)?;
+            Ok(((), named(entry, &kept)))
+        })
+        .await?;
         if self.daemon.is_some() {
             tokio::spawn(self_test::run(Arc::clone(&self.site)));
         }
@@ -46,6 +63,7 @@ impl Office {
         &self,
         name: String,
         acceptance: Acceptance,
+        actor: &Actor,
     ) -> Result<PythonCheck, Error> {
         let wanted = name.clone();
         let mut interpreter = self
@@ -60,10 +78,18 @@ impl Office {
         let is_updated = is_changed && acceptance == Acceptance::Update;
         if is_updated {
             interpreter.environment = now.clone();
-            self.write(move |transaction| pythons::replace(transaction, &interpreter)).await?;
+            self.act(actor, Action::PythonUpdate, move |transaction, entry| {
+                pythons::replace(transaction, &interpreter)?;
+                Ok(((), named(entry, &interpreter)))
+            })
+            .await?;
         }
         Ok(PythonCheck { name, is_changed, is_updated, before, now })
     }
+}
+
+fn named(entry: Entry, interpreter: &Interpreter) -> Entry {
+    entry.interpreter(&interpreter.name).environment(Some(&interpreter.environment.digest))
 }
 
 async fn inspect(path: &Path) -> Result<Environment, Error> {

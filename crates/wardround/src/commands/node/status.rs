@@ -23,8 +23,11 @@ pub(super) fn people(status: &Status) -> String {
     };
     let paused = if status.is_paused { "\n  paused: new rounds are declined" } else { "" };
     let sandbox = status.sandbox.as_ref().map_or_else(String::new, sandbox);
+    let audit = status.audit_trouble.as_ref().map_or_else(String::new, |trouble| {
+        format!("\n  audit log    ROUNDS ARE REFUSED: {trouble}")
+    });
     format!(
-        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered{sandbox}",
+        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered{sandbox}{audit}",
         status.name,
         status.coordinator,
         status.datasets,

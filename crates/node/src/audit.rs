@@ -1,0 +1,223 @@
+//! The audit log: what the node has done, written before it is done.
+//!
+//! Each record names the one before it by its hash and is signed with a key that never leaves the node.
+//! `docs/reference/audit-log.md` states the format and what it proves.
+
+pub mod key;
+
+mod chain;
+mod entry;
+mod inspection;
+mod log;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use protocol::NodeId;
+use store::Clock;
+use tokio::sync::{mpsc, oneshot};
+
+pub use chain::{Fault, Flaw};
+pub use entry::Action;
+pub use inspection::{
+    Error as InspectionError, Expectation, Verified, export, open, public_key, records, verify,
+};
+pub use key::PublicKey;
+pub use log::Error;
+pub use record::Record;
+
+pub(crate) use entry::{Actor, Change, Entry, Object};
+
+use crate::folder::Folder;
+use crate::round_log::chain as in_words;
+use key::Key;
+use log::{Log, Wanted};
+
+/// Where acts are recorded. One thread writes, and synchronises what waits together.
+#[derive(Debug, Clone)]
+pub(crate) struct Audit {
+    jobs: mpsc::Sender<Job>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+/// Something to be recorded.
+struct Job {
+    entry: Entry,
+    wanted: Wanted,
+    purpose: Purpose,
+    answer: Option<oneshot::Sender<Result<(), Arc<Error>>>>,
+}
+
+/// Whether what is recorded depends on its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It is not done where it cannot be recorded.
+    Permission,
+    /// It happens anyway: where it cannot be recorded now, it is as soon as it can.
+    Account,
+}
+
+impl Audit {
+    /// The log of a node's folder; nothing is opened before there is something to record.
+    pub(crate) fn new(
+        folder: &Folder,
+        node: &NodeId,
+        clock: &Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let log = Log {
+            file: folder.audit_log(),
+            key: folder.audit_key(),
+            node: node.clone(),
+            clock: Arc::clone(clock),
+            open: None,
+            known: None,
+        };
+        let (jobs, inbox) = mpsc::channel(JOBS);
+        let trouble = Arc::new(Mutex::new(None));
+        let mut writer =
+            Writer { log, deferred: VecDeque::new(), missed: 0, trouble: Arc::clone(&trouble) };
+        thread::Builder::new().name("audit".to_owned()).spawn(move || writer.serve(inbox))?;
+        Ok(Self { jobs, trouble })
+    }
+
+    /// Records something that may only be done once its record is on the disk.
+    pub(crate) async fn permit(&self, entry: Entry) -> Result<(), Arc<Error>> {
+        let (job, answer) = Job::answered(entry, Purpose::Permission);
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answer.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed)))
+    }
+
+    /// As [`Audit::permit`], on a thread that may block and serves no tasks.
+    pub(crate) fn permit_blocking(&self, entry: Entry) -> Result<(), Arc<Error>> {
+        let (job, answer) = Job::answered(entry, Purpose::Permission);
+        self.jobs.blocking_send(job).map_err(|_| Error::Closed)?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(Arc::new(Error::Closed)))
+    }
+
+    /// Records something that happens in any case; comes back when it is on the disk, or cannot be for now.
+    pub(crate) async fn account(&self, entry: Entry) {
+        let (job, answer) = Job::answered(entry, Purpose::Account);
+        if self.jobs.send(job).await.is_ok() {
+            // The writer keeps what it cannot write, and says so.
+            drop(answer.await);
+        }
+    }
+
+    /// Records something with the next record that is synchronised; it survives the end of this process before.
+    pub(crate) async fn note(&self, entry: Entry) {
+        let (wanted, purpose) = (Wanted::Written, Purpose::Account);
+        // Without a writer there is nothing to wait for.
+        drop(self.jobs.send(Job { entry, wanted, purpose, answer: None }).await);
+    }
+
+    /// Why nothing could be recorded the last time, where that is so.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Makes the key of a new node.
+pub(crate) fn create_key(folder: &Folder) -> Result<(), key::Error> {
+    Key::create(&folder.audit_key())
+}
+
+impl Job {
+    fn answered(
+        entry: Entry,
+        purpose: Purpose,
+    ) -> (Self, oneshot::Receiver<Result<(), Arc<Error>>>) {
+        let (answer, answered) = oneshot::channel();
+        let wanted = Wanted::Synchronised;
+        (Self { entry, wanted, purpose, answer: Some(answer) }, answered)
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    log: Log,
+    /// What happened and could not be recorded, oldest first.
+    deferred: VecDeque<Entry>,
+    /// How much more than that.
+    missed: u64,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Writer {
+    /// Records until nobody can ask any more.
+    fn serve(&mut self, mut inbox: mpsc::Receiver<Job>) {
+        while let Some(first) = inbox.blocking_recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < TOGETHER
+                && let Ok(job) = inbox.try_recv()
+            {
+                jobs.push(job);
+            }
+            self.record(jobs);
+        }
+    }
+
+    fn record(&mut self, jobs: Vec<Job>) {
+        let mut entries: Vec<Entry> = self.deferred.iter().cloned().collect();
+        if let Some(entry) = self.gap() {
+            entries.push(entry);
+        }
+        entries.extend(jobs.iter().map(|job| job.entry.clone()));
+        let has_waited = self.deferred.len();
+        let is_synchronised = jobs.iter().any(|job| job.wanted == Wanted::Synchronised);
+        let wanted = if is_synchronised { Wanted::Synchronised } else { Wanted::Written };
+        let result = self.log.append(&entries, wanted).map_err(Arc::new);
+        if result.is_ok() {
+            self.deferred.drain(..has_waited);
+            self.missed = 0;
+        }
+        self.tell(&result);
+        for job in jobs {
+            if result.is_err() && job.purpose == Purpose::Account {
+                self.defer(job.entry);
+            }
+            if let Some(answer) = job.answer {
+                // Whoever asked may have gone.
+                drop(answer.send(result.clone()));
+            }
+        }
+    }
+
+    /// Says that more happened than could be kept.
+    fn gap(&self) -> Option<Entry> {
+        let at = self.log.clock.now();
+        let entry = Entry::new(at, Actor::Node, Action::LogMissed);
+        (self.missed > 0).then(|| entry.number(Object::Missed, self.missed))
+    }
+
+    fn defer(&mut self, entry: Entry) {
+        if self.deferred.len() < DEFERRED {
+            self.deferred.push_back(entry);
+        } else {
+            self.missed += 1;
+        }
+    }
+
+    fn tell(&self, result: &Result<(), Arc<Error>>) {
+        let now = result.as_ref().err().map(|error| in_words(&**error));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*trouble, &now) {
+            (None, Some(error)) => {
+                tracing::error!(error, "nothing can be recorded: rounds are refused")
+            }
+            (Some(_), None) => tracing::info!("the audit log takes records again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *trouble = now;
+    }
+}
+
+/// Acts that may wait to be recorded; whoever brings more waits.
+const JOBS: usize = 256;
+/// Acts that are recorded with one synchronisation.
+const TOGETHER: usize = 64;
+/// Acts that are kept while nothing can be recorded.
+const DEFERRED: usize = 1_000;

@@ -1,0 +1,74 @@
+//! What of a round is recorded before the node goes on with it.
+
+use protocol::Code;
+use round::Outcome;
+
+use super::{Fault, Work};
+use crate::audit::{Action, Actor, Entry, Object};
+use crate::registry::{self, datasets, datasets::Dataset};
+use crate::round_log::chain;
+
+/// Records the start of a round before its plan is opened, and its release before anything is sent.
+///
+/// Where that cannot be recorded, it is not done.
+pub(super) async fn record(work: &Work, outcome: Outcome) -> Result<Outcome, Fault> {
+    if matches!(outcome, Outcome::PlanApproved) {
+        permit(work, start(work).await?).await?;
+    } else if let Outcome::DataOpened { training_rows, validation_rows, .. } = &outcome {
+        // It is synchronised with the release, the next that is recorded of this round.
+        let entry = entry(work, Action::RoundSplit).split(*training_rows, *validation_rows);
+        work.site.audit.note(with_dataset(entry, dataset(work).await?.as_ref())).await;
+    } else if matches!(outcome, Outcome::EgressAllowed { .. }) {
+        permit(work, release(work).await?).await?;
+    }
+    Ok(outcome)
+}
+
+async fn permit(work: &Work, entry: Entry) -> Result<(), Fault> {
+    let permitted = work.site.audit.permit(entry).await;
+    permitted.map_err(|error| Fault::new(Code::AuditUnavailable, chain(&error)))
+}
+
+fn entry(work: &Work, action: Action) -> Entry {
+    let request = &work.request;
+    let actor = Actor::Researcher(request.researcher_id.clone());
+    Entry::new(work.site.clock.now(), actor, action)
+        .round(request.round_id)
+        .experiment(request.experiment_id)
+        .number(Object::RoundNumber, u64::from(request.round))
+        .number(Object::Attempt, u64::from(work.ticket.attempt))
+}
+
+async fn start(work: &Work) -> Result<Entry, Fault> {
+    let entry = entry(work, Action::RoundStart).plan(&work.request.plan.digest);
+    let entry = entry.mode(work.request.mode);
+    Ok(with_dataset(entry, dataset(work).await?.as_ref()))
+}
+
+async fn release(work: &Work) -> Result<Entry, Fault> {
+    let findings = &work.findings;
+    let update = work.export.as_ref().map(|export| &export.update);
+    let samples = work.export.as_ref().map_or(findings.sample_count, |export| export.sample_count);
+    let mut entry = entry(work, Action::RoundRelease).plan(&work.request.plan.digest);
+    entry = entry.update(update).number(Object::SampleCount, samples);
+    if let Some(confinement) = &findings.confinement {
+        entry = entry.sandbox_level(&confinement.level);
+        entry = entry.environment(confinement.environment.as_ref());
+    }
+    Ok(with_dataset(entry, dataset(work).await?.as_ref()))
+}
+
+fn with_dataset(entry: Entry, dataset: Option<&Dataset>) -> Entry {
+    match dataset {
+        Some(dataset) => {
+            entry.dataset(&dataset.name, dataset.dataset_id, &dataset.registration.digest())
+        }
+        None => entry,
+    }
+}
+
+async fn dataset(work: &Work) -> Result<Option<Dataset>, Fault> {
+    let id = work.request.dataset_id;
+    let found = work.site.database.read(move |transaction| datasets::by_id(transaction, id)).await;
+    found.map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))
+}
