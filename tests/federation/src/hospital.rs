@@ -144,6 +144,11 @@ impl Hospital {
         self.program.run(&self.housed(arguments))
     }
 
+    /// The program that runs the owner's commands, for one that names its own folder.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// Runs an owner's command that must succeed.
     pub fn document(&self, arguments: &[&str]) -> Value {
         self.program.document(&self.housed(arguments))

@@ -136,6 +136,7 @@ fn everything_an_owner_sees(hospital: &Hospital, experiment: &Experiment) -> Str
     ask(&["node", "plan", "list"]);
     ask(&["node", "plan", "show", &experiment.plan]);
     ask(&["node", "status"]);
+    ask(&["node", "audit", "list"]);
     for round in hospital.rounds(&experiment.id) {
         let id = round["round_id"].as_str().expect("is a text");
         ask(&["node", "round", "show", id]);

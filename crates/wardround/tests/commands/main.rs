@@ -3,6 +3,7 @@
 //! Every test has a folder of its own. What differs from run to run (identifiers, digests, ports, times, measured
 //! numbers) is replaced before a transcript is compared with its snapshot.
 
+mod audits;
 mod coordinators;
 mod daemon;
 mod datasets;

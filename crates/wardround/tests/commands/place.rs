@@ -159,6 +159,9 @@ fn literal(text: &str) -> String {
 const FILTERS: &[(&str, &str)] = &[
     ("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[ID]"),
     ("sha256:[0-9a-f]{64}", "sha256:[DIGEST]"),
+    ("ed25519:[0-9a-f]{64}", "ed25519:[KEY]"),
+    (r"owner:\d+(:[A-Za-z0-9._$-]+)? *", "owner:[USER] "),
+    ("ACTOR +ACTION", "ACTOR  ACTION"),
     (r"127\.0\.0\.1:[2-9][0-9]{4}\b|127\.0\.0\.1:1[0-9]{4}\b", "127.0.0.1:[PORT]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIME]"),
     (r#""(at|[a-z_]+_at|deadline|modified)": ?\d{13}"#, r#""$1": [TIME]"#),

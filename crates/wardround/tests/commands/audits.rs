@@ -1,0 +1,63 @@
+//! `wardround node audit …`, on a node that does not run.
+
+use crate::place::Place;
+
+const INIT: &[&str] = &["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+
+/// A node whose owner has done a few things.
+fn place() -> Place {
+    let place = Place::with_examples();
+    place.done(&[INIT, &["http://127.0.0.1:7400"]].concat());
+    place.snapshot("node-audit-list-none", &["node", "audit", "list", "--dir", "north"]);
+    place.snapshot("node-audit-verify-none", &["node", "audit", "verify", "--dir", "north"]);
+    place.done(&["node", "pause", "--dir", "north"]);
+    place.done(&["node", "dataset", "add", "north.csv", "--name", "ward", "--dir", "north"]);
+    place.done(&["node", "plan", "register", "logistic.toml", "--dir", "north"]);
+    place
+}
+
+#[test]
+fn an_owner_lists_verifies_and_exports_what_was_done() {
+    let place = place();
+    let audit = |words: &[&'static str]| [&["node", "audit"], words, &["--dir", "north"]].concat();
+    place.snapshot("node-audit-list", &audit(&["list"]));
+    place.snapshot("node-audit-list-dataset", &audit(&["list", "--dataset", "ward"]));
+    place.snapshot("node-audit-list-action-json", &audit(&["list", "--action", "plan", "--json"]));
+    place.snapshot("node-audit-list-since", &audit(&["list", "--since", "2999-12-31"]));
+    place.snapshot("node-audit-list-no-action", &audit(&["list", "--action", "plans"]));
+    place.snapshot("node-audit-list-no-time", &audit(&["list", "--since", "soon"]));
+    place.snapshot("node-audit-verify", &audit(&["verify"]));
+    place.snapshot("node-audit-verify-json", &audit(&["verify", "--json"]));
+    place.snapshot("node-audit-export", &audit(&["export", "north.audit"]));
+    place.snapshot("node-audit-export-json", &audit(&["export", "north.audit", "--json"]));
+    place.snapshot("node-audit-export-nowhere", &audit(&["export", "nowhere/north.audit"]));
+    place.snapshot("node-audit-no-node", &["node", "audit", "list", "--dir", "elsewhere"]);
+}
+
+#[test]
+fn a_copy_is_verified_and_its_first_bad_record_is_named() {
+    let place = place();
+    let exported = place.document(&["node", "audit", "export", "north.audit", "--dir", "north"]);
+    let verify =
+        |words: &[&'static str]| [&["node", "audit", "verify", "north.audit"], words].concat();
+    place.snapshot("node-audit-verify-file", &verify(&[]));
+    let head = exported["head"].as_str().expect("is a text");
+    place.done(&[&verify(&[])[..], &["--head", head]].concat());
+    let other = "ed25519:3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    let answer = place.run(&[&verify(&["--key"])[..], &[other]].concat());
+    assert_eq!(answer.status, 1, "{}", answer.transcript());
+    assert!(answer.errors.contains("which is not the expected one"), "{}", answer.transcript());
+    place.snapshot("node-audit-verify-bad-key", &verify(&["--key", "ed25519:00"]));
+
+    let whole = std::fs::read(place.path("north.audit")).expect("it was exported");
+    let at = whole.windows(11).position(|part| part == b"dataset.add").expect("it is recorded");
+    let mut changed = whole.clone();
+    changed[at] = b'D';
+    place.write("north.audit", changed);
+    place.snapshot("node-audit-verify-changed", &verify(&[]));
+    place.write("north.audit", &whole[..whole.len() - 9]);
+    place.snapshot("node-audit-verify-torn", &verify(&[]));
+    place.write("north.audit", "no log at all");
+    place.snapshot("node-audit-verify-no-log", &verify(&[]));
+    place.snapshot("node-audit-verify-no-file", &["node", "audit", "verify", "nowhere.audit"]);
+}
