@@ -16,6 +16,7 @@ import platform
 import random
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def _be_child(
         scratch = order["scratch"]
         os.chdir(scratch)
         os.environ.update(TMPDIR=scratch, HOME=scratch)
+        _forget_temporary_folder()
         _confine(server, order, parent, report, rules[0] if rules else None)
         _set_threads(order["threads"])
         random.seed()
@@ -136,6 +138,13 @@ def _be_child(
             sys.stderr.flush()
         finally:
             os._exit(status & 0xFF)
+
+
+def _forget_temporary_folder() -> None:
+    """Have the folder for temporary files looked up again: the server's own is closed to a job."""
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        tempfile.tempdir = None
 
 
 def _confine(
@@ -170,12 +179,16 @@ def _function(name: str) -> Job:
 def _warm_up(modules: list[str]) -> dict[str, str]:
     """Load the modules and use them once, with one thread: pools do not survive a fork."""
     versions = {"python": platform.python_version()}
+    # Some libraries ask for a folder to write to when they are loaded, and here there may be none;
+    # every job has one of its own, which it must find anew.
+    tempfile.tempdir = os.sep
     for name in modules:
         module = importlib.import_module(name)
         versions[name] = str(getattr(module, "__version__", ""))
         use = _USES.get(name) or getattr(module, "warm_up", None)
         if use is not None:
             use()
+    tempfile.tempdir = None
     _find_pools()
     return versions
 
