@@ -49,7 +49,7 @@ pub(crate) struct Warden<'a> {
     jobs: BTreeMap<u64, Supervised>,
     enclosure: Enclosure,
     server: Option<Server>,
-    /// The scratch folder of the only job, where it had to be there before the interpreter.
+    /// The interpreter's own scratch folder; without Landlock it becomes that of its only job.
     prepared: Option<Scratch>,
     passages: Passages,
 }
@@ -165,7 +165,12 @@ impl<'a> Warden<'a> {
     fn serve(&mut self, prepare: &Prepare, outputs: &[OwnedFd; 2]) -> io::Result<()> {
         let Mode::Serve { job, path, warm_up, alone } = &prepare.mode else { return Ok(()) };
         let (rules, view) = match (self.enclosure.landlock, alone) {
-            (true, _) => (Some(self.server_rules()?), None),
+            (true, _) => {
+                // Some libraries want to write when they are loaded, and its user owns nothing else.
+                let limits = Limits { disk: 64 << 20, ..Limits::default() };
+                self.prepared = Some(self.enclosure.place.scratch(ONLY, &limits, self.owner())?);
+                (Some(self.server_rules()?), None)
+            }
             (false, Some(alone)) => {
                 self.open(FOR_ALL, &alone.read)?;
                 let granted = granted_with(&prepare.program, &alone.read);

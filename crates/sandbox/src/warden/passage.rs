@@ -99,7 +99,9 @@ impl Passages {
 
     /// Lets something appear in the folder that covers it.
     fn show(&mut self, job: u64, path: &Path) -> io::Result<()> {
-        if let Some(jobs) = self.open.get_mut(path) {
+        // What lies in something that appears already appears with it, as long as anybody needs it.
+        let around = self.open.iter_mut().find(|(known, _)| path.starts_with(known));
+        if let Some((_, jobs)) = around {
             jobs.insert(job);
             return Ok(());
         }
