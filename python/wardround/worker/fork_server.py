@@ -16,7 +16,6 @@ import platform
 import random
 import socket
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,16 +178,12 @@ def _function(name: str) -> Job:
 def _warm_up(modules: list[str]) -> dict[str, str]:
     """Load the modules and use them once, with one thread: pools do not survive a fork."""
     versions = {"python": platform.python_version()}
-    # Some libraries ask for a folder to write to when they are loaded, and here there may be none;
-    # every job has one of its own, which it must find anew.
-    tempfile.tempdir = os.sep
     for name in modules:
         module = importlib.import_module(name)
         versions[name] = str(getattr(module, "__version__", ""))
         use = _USES.get(name) or getattr(module, "warm_up", None)
         if use is not None:
             use()
-    tempfile.tempdir = None
     _find_pools()
     return versions
 
