@@ -4,6 +4,7 @@
 //! interpreter with torch and scikit-learn, which the variable `WARDROUND_TEST_PYTHON` names, its half is left out,
 //! and the run says so.
 
+mod leaks;
 mod limits;
 mod places;
 mod plans;
