@@ -7,11 +7,14 @@ and never into a frame.
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 import traceback
 from typing import Any
 
 from ..plans import errors
+
+_TORCH_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
 
 LISTED_TENSORS = 100
 """The most tensors that a mismatch lists on either side."""
@@ -32,7 +35,7 @@ def describe(error: BaseException, phase_reason: str, file: str) -> dict[str, An
     typed = next((reason for kind, reason in REASONS if isinstance(error, kind)), None)
     failed: dict[str, Any] = {
         "reason": typed or phase_reason,
-        "class": _class_name(error),
+        "class": "MemoryError" if _is_memory(error) else _class_name(error),
         "line": _last_line(error, file),
     }
     if isinstance(error, errors.ArgumentError):
@@ -52,6 +55,15 @@ def log(error: BaseException) -> None:
         if stream is not None:
             stream.write("".join(lines).encode("utf-8", "backslashreplace").decode())
             stream.flush()
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether the system refused to give memory; torch says so only in an error's text."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return type(error) is RuntimeError and _TORCH_ALLOCATOR in str(error)
 
 
 def _class_name(error: BaseException) -> str:
