@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use federation::{ExperimentFile, Federation, PythonPlan};
+use federation::{Answer, ExperimentFile, Federation, Program, PythonPlan};
 use serde_json::Value;
 
 const TRAINING: &str = "\
@@ -148,16 +148,35 @@ fn train(script: &str, options: &[&str], plan: &str, metric: &str) -> Option<Vec
         command.extend(table.iter().map(String::as_str));
     }
     hospital.document(&command);
+    let shown = hospital.document(&["node", "dataset", "show", "scans"]);
     hospital.document(&["node", "python", "add", &interpreter.to_string_lossy()]);
     hospital.start();
     let file = ExperimentFile {
         min_nodes: 1,
         training: TRAINING,
-        python: Some(PythonPlan { text: plan.to_owned(), model_args: "", interpreter }),
+        python: Some(PythonPlan {
+            text: plan.to_owned(),
+            model_args: "",
+            interpreter: interpreter.clone(),
+        }),
         ..ExperimentFile::default()
     };
     let experiment = federation.submit_approved(&file);
     experiment.await_model();
+    let found = federation.coordinator.document(&["dataset", "search", "breast-cancer"]);
+    for like in [&shown, &found] {
+        let checked = rehearse(&federation, &interpreter, plan, like).document();
+        assert_eq!(checked["round"]["made_up"], true);
+        assert_eq!(checked["round"]["samples"], 48);
+        let metrics = checked["round"]["metrics"].as_array().expect("is a list");
+        assert!(metrics.iter().any(|one| one[0] == metric), "{metrics:?}");
+    }
+    let wrong = plan.replace("return DataManager(", "return DataManager(forgotten or ");
+    assert_ne!(wrong, plan);
+    let answer = rehearse(&federation, &interpreter, &wrong, &shown);
+    let line = wrong.lines().position(|line| line.contains("forgotten")).expect("it is there") + 1;
+    let place = format!("plan.py, line {line}: phase data fails: NameError");
+    assert!(answer.output.contains(&place) || answer.error.contains(&place), "{}", answer.error);
     let hospital = &federation.hospitals[0];
     let rounds = hospital.rounds(&experiment.id);
     let values = rounds.iter().rev().filter_map(|round| {
@@ -167,6 +186,21 @@ fn train(script: &str, options: &[&str], plan: &str, metric: &str) -> Option<Vec
         metrics.iter().find(|one| one[0] == metric).and_then(|one| one[1].as_f64())
     });
     Some(values.collect())
+}
+
+/// Tries a plan on a dataset that is made up after what is shown of one.
+fn rehearse(federation: &Federation, interpreter: &Path, plan: &str, like: &Value) -> Answer {
+    let folder = federation.folder().join("tried");
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    let (file, json) = (folder.join("plan.py"), folder.join("like.json"));
+    std::fs::write(&file, plan).expect("the plan can be written");
+    std::fs::write(&json, like.to_string()).expect("the JSON can be written");
+    let arguments =
+        r#"{"test_ratio":0.25,"test_on_local_updates":true,"optimizer_args":{"lr":0.05}}"#;
+    let [file, json, python] = [&file, &json, interpreter].map(Path::to_string_lossy);
+    let command = ["plan", "check", &file, "--like", &json, "--python", &python];
+    let more = ["--training-args", arguments];
+    Program::find(&folder).run(&[&command[..], &more].concat())
 }
 
 fn write(interpreter: &Path, script: &str, folder: &Path) {
