@@ -74,7 +74,7 @@ pub enum Flaw {
     #[error("name the key {found}, which is not the expected one")]
     OtherKey {
         /// The key that the log names.
-        found: PublicKey,
+        found: Box<PublicKey>,
     },
     /// A record that was there is not.
     #[error("is missing: no record has the hash {head}, so the end of the log was cut off")]

@@ -64,7 +64,11 @@ pub fn verify(source: impl Read, expected: &Expectation) -> Result<Verified, Fau
     let mut chain = Chain::open(source, Scrutiny::Signatures)?;
     let found = chain.header().key;
     if expected.key.is_some_and(|key| key != found) {
-        return Err(Fault { record: 0, offset: 0, flaw: Flaw::OtherKey { found } });
+        return Err(Fault {
+            record: 0,
+            offset: 0,
+            flaw: Flaw::OtherKey { found: Box::new(found) },
+        });
     }
     let mut last_at = None;
     let mut awaited = expected.head.filter(|head| *head != chain.head());

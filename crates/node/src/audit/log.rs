@@ -136,7 +136,12 @@ impl Log {
             Chain::open(BufReader::with_capacity(BUFFER, file.try_clone()?), Scrutiny::Links)?;
         let found = chain.header().key;
         if found != key.public() {
-            return Err(Fault { record: 0, offset: 0, flaw: Flaw::OtherKey { found } }.into());
+            return Err(Fault {
+                record: 0,
+                offset: 0,
+                flaw: Flaw::OtherKey { found: Box::new(found) },
+            }
+            .into());
         }
         let mut is_known = self.known.is_none_or(|(sequence, _)| sequence == 0);
         let torn = loop {

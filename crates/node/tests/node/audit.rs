@@ -53,7 +53,7 @@ async fn a_round_is_recorded_from_its_start_to_its_release() {
     let source = node::audit::open(&scene.home.folder).unwrap();
     let verified = node::audit::verify(source, &Expectation { key, head: None }).unwrap();
     assert_eq!(records(&scene).last().unwrap().action, "node.stop");
-    assert_eq!(verified.records as usize, records(&scene).len());
+    assert_eq!(verified.records, records(&scene).len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,7 +184,7 @@ impl Office {
         self.act(actor, Action::DatasetRemove, move |transaction, entry| {
             let known = datasets::by_name(transaction, &name)?;
             datasets::remove(transaction, &name)?;
-            Ok(((), known.map_or(entry.clone(), |dataset| named(entry, &dataset))))
+            Ok(((), known.iter().fold(entry, named)))
         })
         .await?;
         self.announce().await
