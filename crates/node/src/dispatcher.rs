@@ -134,7 +134,7 @@ impl Dispatcher {
         let state = move |transaction: &store::Transaction<'_>| -> Result<_, registry::Error> {
             Ok((rounds::reply(transaction, id)?, registry::is_paused(transaction)?))
         };
-        match self.site.database.read(state).await {
+        match self.site.database.read_blocking(state) {
             Ok((Some(reply), _)) => self.send_reply(reply),
             Ok((None, false)) => self.start(request).await,
             Ok((None, true)) => self.decline(&request),
@@ -150,22 +150,18 @@ impl Dispatcher {
             tracing::warn!(round = %request.round_id, "too many rounds are open");
             return self.decline(&request);
         }
-        let now = self.site.clock.now();
-        let recorded = {
-            let request = request.clone();
-            self.site.database.write(move |transaction| rounds::accept(transaction, &request, now))
-        };
-        if let Err(error) = recorded.await {
-            tracing::error!(error = chain(&error), "a request cannot be recorded");
-            return self.decline(&request);
-        }
         let id = request.round_id;
-        let (round, actions) = Round::start(&request, now);
-        let place = self.site.slots.place();
-        let queued_before = place.join();
-        self.accepted(id, queued_before);
-        let (driver, sender) = RoundDriver::new(&self.site, request, round, actions, place);
-        self.adopt(id, driver, sender);
+        match RoundDriver::accept(&self.site, request.clone()).await {
+            Ok(begun) => {
+                self.accepted(id, begun.queued_before);
+                begun.driver.announce_start();
+                self.adopt(id, begun.driver, begun.sender);
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a request cannot be recorded");
+                self.decline(&request);
+            }
+        }
     }
 
     fn accepted(&self, id: RoundId, queued_before: usize) {

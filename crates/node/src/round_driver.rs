@@ -3,6 +3,7 @@
 mod bench;
 mod refusal;
 mod reply;
+mod start;
 mod steps;
 mod telling;
 
@@ -178,10 +179,16 @@ impl RoundDriver {
         let id = self.request.round_id;
         loop {
             let (record, confinement) = (event.clone(), self.findings.confinement.clone());
-            let written = self.site.database.write(move |transaction| {
+            // That a reply was delivered may wait: until it is on the disk the reply is sent again at worst.
+            let may_wait = matches!(event, Event::Acknowledged | Event::Closed);
+            let write = move |transaction: &store::Transaction<'_>| {
                 rounds::record_confined(transaction, id, &record, confinement.as_ref(), now)
-            });
-            match written.await {
+            };
+            let written = match may_wait {
+                true => self.site.database.write_in_company(write).await,
+                false => self.site.database.write(write).await,
+            };
+            match written {
                 Ok(()) => return,
                 Err(error) => tracing::error!(round = %id, error = chain(&error), "not recorded"),
             }
@@ -389,6 +396,10 @@ impl RoundDriver {
         self.bench = None;
         self.place.leave();
         let scratch = self.site.folder.round_scratch(self.request.round_id);
+        // Most rounds need none, and to look costs less than to ask a thread.
+        if !scratch.exists() {
+            return;
+        }
         if let Err(error) = tokio::fs::remove_dir_all(&scratch).await
             && error.kind() != std::io::ErrorKind::NotFound
         {

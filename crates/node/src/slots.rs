@@ -65,6 +65,12 @@ impl Place {
         state.inside.len() + state.line.range(..self.number).count()
     }
 
+    /// Takes a slot if one is free and nobody is before; says whether it has one.
+    pub(crate) fn try_turn(&self) -> bool {
+        self.join();
+        self.enter()
+    }
+
     /// Waits for a slot.
     pub(crate) async fn turn(&self) {
         self.join();

@@ -105,7 +105,7 @@ async fn perform_phase(
     bench: &mut Box<Bench>,
 ) -> Result<Outcome, Fault> {
     match phase {
-        Phase::Accept => judge::look_up_dataset(work).await,
+        Phase::Accept => judge::look_up_dataset(work),
         Phase::Arguments => judge::parse_arguments(work, bench),
         Phase::Plan => fetch::plan(work, bench).await,
         Phase::Approval => judge::approval(work).await,

@@ -230,13 +230,15 @@ async fn training_that_diverges_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_cannot_be_written_is_an_export_failure() {
     let mut scene = Scene::set().await;
-    let scratch = scene.home.folder.scratch();
-    let reply = fails(&mut scene, |request| {
-        let path = scratch.join(request.round_id.to_string());
-        std::fs::write(path, "in the way").unwrap();
-    })
-    .await;
+    // What a round is given is here from the round before.
+    works(&mut scene).await;
+    let partial = scene.home.folder.artifacts().join("partial");
+    std::fs::remove_dir(&partial).unwrap();
+    std::fs::write(&partial, "in the way").unwrap();
+    let reply = fails(&mut scene, |_| {}).await;
     assert_eq!(reply.code, Code::PlanExportFailed);
+    std::fs::remove_file(&partial).unwrap();
+    std::fs::create_dir(&partial).unwrap();
     works(&mut scene).await;
     scene.node.stop().await;
 }

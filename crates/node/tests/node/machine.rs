@@ -37,6 +37,8 @@ async fn as_many_rounds_run_at_once_as_the_owner_allows_and_the_next_one_waits()
     let mut expected = [requests[0].round_id, requests[1].round_id];
     expected.sort();
     assert_eq!(running, expected, "first come, first served");
+    let third = |notice: &Notice| matches!(notice, Notice::RoundAccepted { round_id } if *round_id == requests[2].round_id);
+    scene.node.notice(third).await;
     let owner = scene.node.handle.administration().clone();
     let waiting = owner.round_show(requests[2].round_id).await.unwrap().row;
     assert_eq!((waiting.stage, waiting.attempt), (Stage::Queued, 0));

@@ -34,7 +34,7 @@ pub(super) async fn perform(
 ) -> Result<Outcome, Fault> {
     let start = match phase {
         Phase::Instantiate => {
-            let dataset = judge::dataset(work).await?;
+            let dataset = judge::dataset(work)?;
             Some(Start { dataset, interpreter: judge::interpreter(work).await? })
         }
         _ => None,
@@ -239,11 +239,9 @@ impl Thread {
     }
 
     fn export(&mut self) -> Result<Outcome, Fault> {
-        let scratch = self.work.site.folder.round_scratch(self.work.request.round_id);
-        let failed =
-            |error: &dyn std::error::Error| Fault::new(Code::PlanExportFailed, chain(error));
-        std::fs::create_dir_all(&scratch).map_err(|error| failed(&error))?;
-        let path = scratch.join("update.safetensors");
+        let store = self.work.site.carrier.store().clone();
+        // On the store's own disk and in a folder that is there: a folder for one file costs more than the file.
+        let path = store.fresh_path();
         let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
         let instance = &mut self.session()?.instance;
         let summary = instance.export(&path, &mut monitor)?;
@@ -252,11 +250,14 @@ impl Thread {
         }
         // Read before the file moves into the store, where it could not be told from the received one.
         let declared = self.declaration()?;
-        let store = self.work.site.carrier.store();
         self.bench.update_pin = Some(store.pin(&summary.digest));
-        // The runtime hashed the bytes in this process while it wrote them, and nobody else writes to the scratch folder.
+        // The runtime hashed the bytes in this process while it wrote them, and nobody else knows the file's name.
         let update = ArtifactReference::new(summary.digest, summary.size);
-        store.adopt(&path, &update, Durability::Process).map_err(|error| failed(&error))?;
+        store.adopt(&path, &update, Durability::Process).map_err(|error| {
+            // The first error is the one to report; the next start removes what stays.
+            drop(std::fs::remove_file(&path));
+            Fault::new(Code::PlanExportFailed, chain(&error))
+        })?;
         // A later attempt writes the same bytes; the driver pins them with the record.
         let export = self.record(update, declared);
         Ok(Outcome::Exported { export: Box::new(export) })

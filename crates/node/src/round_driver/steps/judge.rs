@@ -16,15 +16,15 @@ use crate::registry::{self, datasets};
 use crate::round_log::chain;
 
 /// Phase 1: whether the dataset is one of the node's.
-pub(super) async fn look_up_dataset(work: &Work) -> Result<Outcome, Fault> {
-    dataset(work).await?;
+pub(super) fn look_up_dataset(work: &Work) -> Result<Outcome, Fault> {
+    dataset(work)?;
     Ok(Outcome::DatasetFound)
 }
 
 /// The dataset that the request names.
-pub(super) async fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
+pub(super) fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
     let id = work.request.dataset_id;
-    let found = work.site.database.read(move |transaction| datasets::by_id(transaction, id)).await;
+    let found = work.site.database.read_blocking(|transaction| datasets::by_id(transaction, id));
     let found =
         found.map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
     found.ok_or_else(|| Fault::new(Code::DataUnknown, format!("dataset {id} is not registered")))
