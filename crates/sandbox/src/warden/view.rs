@@ -1,7 +1,7 @@
 //! A root folder that holds only what is granted, for machines without Landlock.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -60,7 +60,10 @@ impl View {
             let none = "";
             let flags = libc::MS_BIND | libc::MS_REC;
             Mount { source: &path, kind: none, flags, options: none }.at(&target)?;
-            self.change(&target, flags_of(access))?;
+            // A device that is granted would not open otherwise; no other mount has one.
+            let is_device = path.metadata()?.file_type().is_char_device();
+            let flags = flags_of(access);
+            self.change(&target, if is_device { flags & !libc::MS_NODEV } else { flags })?;
         }
         Ok(())
     }

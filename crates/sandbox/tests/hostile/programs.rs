@@ -202,3 +202,13 @@ fn a_program_that_is_not_there_or_cannot_start_is_an_error() {
         assert!(error.to_string().contains("does not start"), "{error}");
     }
 }
+
+#[test]
+fn the_self_test_finds_the_level_of_every_setting() {
+    for setting in all() {
+        let report = sandbox::self_test(&setting.launcher).expect("the launcher starts");
+        let text: Vec<String> = report.probes.iter().map(ToString::to_string).collect();
+        assert!(report.holds(), "{}: {text:#?}", setting.name);
+        assert_eq!(report.level, setting.level, "{}: {:?}", setting.name, report.missing);
+    }
+}
