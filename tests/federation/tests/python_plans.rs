@@ -4,6 +4,7 @@
 //! without one says what it left out.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use federation::{Experiment, ExperimentFile, Federation, PythonPlan};
 use parameters::Reader;
@@ -228,4 +229,49 @@ fn a_node_without_an_interpreter_refuses_a_python_plan_and_says_what_to_do() {
     let id = round["round_id"].as_str().expect("is a text");
     let log = hospital.document(&["node", "round", "log", id]).to_string();
     assert!(log.contains("wardround node python add"), "{log}");
+}
+
+#[test]
+fn an_interpreter_with_other_packages_than_were_registered_runs_nothing() {
+    let Some(interpreter) = interpreter() else { return };
+    let mut federation = Federation::of(&["north"]);
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let (venv, packages) = environment_over(&interpreter, folder.path());
+    let hospital = &federation.hospitals[0];
+    hospital.document(&["node", "python", "add", &venv.to_string_lossy()]);
+    let installed = packages.join("later-1.0.dist-info");
+    std::fs::create_dir(&installed).expect("the folder can be written");
+    std::fs::write(
+        installed.join("METADATA"),
+        "Metadata-Version: 2.1\nName: later\nVersion: 1.0\n",
+    )
+    .expect("the folder can be written");
+
+    let file = ExperimentFile { min_nodes: 1, ..file(&interpreter, scale() + ROWS + TORCH, "") };
+    let experiment = federation.submit_approved(&file);
+    experiment
+        .await_event("the end", |event| event["event"] == "failed" || event["event"] == "paused");
+    let hospital = &federation.hospitals[0];
+    let round = &hospital.rounds(&experiment.id)[0];
+    assert_eq!(round["code"], "plan.unsupported_runtime");
+    let id = round["round_id"].as_str().expect("is a text");
+    let log = hospital.document(&["node", "round", "log", id]).to_string();
+    assert!(log.contains("has other packages than when it was registered"), "{log}");
+    assert!(log.contains("wardround node python check"), "{log}");
+}
+
+/// An environment of its own that has another interpreter's packages, and a folder for more.
+fn environment_over(interpreter: &Path, folder: &Path) -> (PathBuf, PathBuf) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(interpreter).args(arguments).output().expect("Python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    run(&["-m", "venv", "--without-pip", &folder.to_string_lossy()]);
+    let theirs = run(&["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
+    let library = std::fs::read_dir(folder.join("lib")).expect("a venv has a library");
+    let version = library.map(|entry| entry.expect("can be read").path()).next();
+    let packages = version.expect("it is of one version").join("site-packages");
+    std::fs::write(packages.join("theirs.pth"), theirs).expect("the folder can be written");
+    (folder.join("bin/python"), packages)
 }

@@ -58,6 +58,12 @@ pub enum Error {
         /// The interpreter.
         path: PathBuf,
     },
+    /// The packages, or Python itself, are others than were registered.
+    #[error("{} has other packages than when it was registered", path.display())]
+    Changed {
+        /// The interpreter.
+        path: PathBuf,
+    },
     /// Something that a worker needs cannot be read.
     #[error("{} cannot be read, which a worker of {} needs", path.display(), interpreter.display())]
     Unreadable {
@@ -97,6 +103,19 @@ impl Environment {
         } else {
             Err(Error::NoFramework { path: environment.interpreter })
         }
+    }
+
+    /// Asks the interpreter again, and compares versions and packages: what a round records must be what it ran on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`], or what keeps the interpreter from being used at all.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        let now = Self::inspect(&self.interpreter)?;
+        if (&now.python, now.digest) == (&self.python, self.digest) {
+            return Ok(());
+        }
+        Err(Error::Changed { path: self.interpreter.clone() })
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::{Code, Digest};
 use sandbox::{End, JobOptions, Launcher, Level, Limits, Outcome, ServerOptions};
 
 use super::environment::Environment;
-use super::warm::WarmInterpreter;
+use super::warm::{Beginning, WarmInterpreter};
 use super::worker::{Cause, Confinement, Ending, Job, Life, Limit, Worker, Workers};
 use crate::failure::with_causes;
 use crate::{Failure, Monitor};
@@ -58,7 +58,11 @@ impl SandboxedWorkers {
         options: &JobOptions,
         monitor: &mut dyn Monitor,
     ) -> Result<sandbox::Job, Failure> {
-        let begin = || (self.confining.launcher.clone(), self.server_options());
+        let begin = || Beginning {
+            environment: self.confining.environment.clone(),
+            launcher: self.confining.launcher.clone(),
+            options: self.server_options(),
+        };
         self.interpreter.fork(options, begin, monitor)
     }
 

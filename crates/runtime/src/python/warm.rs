@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::Code;
 use sandbox::{ForkServer, Job, JobOptions, Launcher, ServerOptions};
 
+use super::environment::{self, Environment};
 use crate::failure::with_causes;
 use crate::{Failure, Monitor};
 
@@ -37,13 +38,21 @@ enum Server {
     Cold,
     /// Somebody warms it up, or forks a job from it.
     Busy,
-    Warm(Warm),
+    Warm(Box<Warm>),
 }
 
 /// An interpreter that has loaded its libraries, and how many jobs it has forked.
 struct Warm {
     server: ForkServer,
     jobs: u32,
+}
+
+/// How an interpreter is warmed up.
+pub(super) struct Beginning {
+    /// What it must be still.
+    pub(super) environment: Environment,
+    pub(super) launcher: Launcher,
+    pub(super) options: ServerOptions,
 }
 
 impl WarmInterpreter {
@@ -53,19 +62,20 @@ impl WarmInterpreter {
     pub(super) fn fork(
         &self,
         options: &JobOptions,
-        begin: impl Fn() -> (Launcher, ServerOptions),
+        begin: impl Fn() -> Beginning,
         monitor: &mut dyn Monitor,
     ) -> Result<Job, Failure> {
         let mut awaited = None;
         loop {
             let (warm, attempt) = self.take(&begin, awaited, monitor)?;
             awaited = Some(attempt);
-            let Some(Warm { mut server, jobs }) = warm else { continue };
-            match server.fork(options.clone()) {
+            let Some(mut warm) = warm else { continue };
+            match warm.server.fork(options.clone()) {
                 // It has ended since: another one is started.
                 Err(sandbox::Error::Gone) => self.shared.put(Server::Cold),
                 forked => {
-                    self.shared.put(Server::Warm(Warm { server, jobs: jobs + 1 }));
+                    warm.jobs += 1;
+                    self.shared.put(Server::Warm(warm));
                     return forked.map_err(|error| unavailable(&error));
                 }
             }
@@ -76,10 +86,10 @@ impl WarmInterpreter {
     /// warm-up that is waited for, too.
     fn take(
         &self,
-        begin: &impl Fn() -> (Launcher, ServerOptions),
+        begin: &impl Fn() -> Beginning,
         awaited: Option<u64>,
         monitor: &mut dyn Monitor,
-    ) -> Result<(Option<Warm>, u64), Failure> {
+    ) -> Result<(Option<Box<Warm>>, u64), Failure> {
         if let Some(interruption) = monitor.interruption() {
             let local = "ended while the interpreter was warmed up";
             return Err(Failure::new(interruption.code(), local));
@@ -111,14 +121,20 @@ impl WarmInterpreter {
     /// Warms an interpreter up on a thread of its own, because nothing can interrupt it.
     fn warm_up(
         &self,
-        (launcher, options): (Launcher, ServerOptions),
+        Beginning { environment, launcher, options }: Beginning,
         attempt: u64,
     ) -> Result<(), Failure> {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("warm-up".to_owned());
-        let started = thread.spawn(move || match ForkServer::start(&launcher, &options) {
-            Ok(server) => shared.put(Server::Warm(Warm { server, jobs: 0 })),
-            Err(error) => shared.refuse(attempt, unavailable(&error)),
+        let started = thread.spawn(move || {
+            let server = environment.check_unchanged().map_err(|error| not_as_registered(&error));
+            let server = server.and_then(|()| {
+                ForkServer::start(&launcher, &options).map_err(|error| unavailable(&error))
+            });
+            match server {
+                Ok(server) => shared.put(Server::Warm(Box::new(Warm { server, jobs: 0 }))),
+                Err(failure) => shared.refuse(attempt, failure),
+            }
         });
         started.map(drop).map_err(|error| {
             self.shared.put(Server::Cold);
@@ -144,6 +160,11 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
     }
+}
+
+fn not_as_registered(error: &environment::Error) -> Failure {
+    let hint = "see `wardround node python check`; with --update it is registered as it is now";
+    Failure::new(Code::PlanUnsupportedRuntime, format!("{}: {hint}", with_causes(error)))
 }
 
 fn unavailable(error: &sandbox::Error) -> Failure {
