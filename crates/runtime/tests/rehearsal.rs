@@ -108,18 +108,20 @@ fn rehearse(folder: &Path, (round, rate): (u32, f64), plan: &str) -> Result<Rehe
         column("y", ColumnType::Number, &[]),
     ];
     let (path, registration) = made(&MadeUp::Table(columns), folder);
-    let bundle = Bundle::native(plan, |_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+    let bundle = Bundle::native(plan, |_| Err(std::io::ErrorKind::NotFound.into()))
+        .expect("the plan is short");
     let arguments = json!({
         "epochs": 2, "test_ratio": 0.25, "test_on_global_updates": true, "test_on_local_updates": true,
         "optimizer_args": {"lr": rate},
     });
-    let (node, dataset) = ("north".parse().unwrap(), "ward".parse().unwrap());
+    let node = "north".parse().expect("is a name");
+    let dataset = "ward".parse().expect("is a name");
     Rehearsal {
         runtime: &NativeRuntime,
         bundle: &bundle,
         class: "",
         model_args: &Map::new(),
-        training_args: &TrainingArguments::parse(&arguments).unwrap(),
+        training_args: &TrainingArguments::parse(&arguments).expect("the arguments are right"),
         columns: &["x", "y"].map(str::to_owned),
         data: Rows { path: &path, registration: &registration },
         origin: &Origin { seed: 42, round, node, dataset },

@@ -88,7 +88,8 @@ fn a_node_that_is_killed_while_it_records_goes_on_with_a_whole_log() {
         let verified = north.document(&["node", "audit", "verify"]);
         let records = listed(north, &["--action", "node"]).len();
         assert!(records > known, "what was recorded stays");
-        assert!(verified["records"].as_u64().expect("is a number") as usize >= records);
+        let verified = verified["records"].as_u64().expect("is a number");
+        assert!(verified >= records as u64, "{verified} of {records}");
         known = records;
         north.kill();
     }

@@ -277,6 +277,23 @@ pub fn unreadable(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<Str
     Ok(found)
 }
 
+/// The experiments of which a round is remembered; nothing where one cannot be read, so that nobody concludes from it
+/// that an experiment is over.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn experiments(transaction: &Transaction<'_>) -> Result<Option<HashSet<ExperimentId>>, Error> {
+    let mut select = transaction.prepare_cached("SELECT body FROM node_rounds")?;
+    let bodies = select.query_map([], |row| row.get::<_, String>(0))?;
+    let mut remembered = HashSet::new();
+    for body in bodies {
+        let Ok(row) = from_json::<RoundRow>("a round", &body?) else { return Ok(None) };
+        remembered.insert(row.experiment_id);
+    }
+    Ok(Some(remembered))
+}
+
 fn bodies(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<(String, String)>, Error> {
     let mut select = transaction
         .prepare_cached("SELECT round_id, body FROM node_rounds ORDER BY number DESC LIMIT ?1")?;
@@ -295,23 +312,6 @@ fn read(transaction: &Transaction<'_>, id: &str, body: &str) -> Result<Option<Ro
         Err(error @ Error::Database(_)) => Err(error),
         Err(_) => Ok(None),
     }
-}
-
-/// The experiments of which a round is remembered; nothing where one cannot be read, so that nobody concludes from it
-/// that an experiment is over.
-///
-/// # Errors
-///
-/// Where the database cannot be read.
-pub fn experiments(transaction: &Transaction<'_>) -> Result<Option<HashSet<ExperimentId>>, Error> {
-    let mut select = transaction.prepare_cached("SELECT body FROM node_rounds")?;
-    let bodies = select.query_map([], |row| row.get::<_, String>(0))?;
-    let mut remembered = HashSet::new();
-    for body in bodies {
-        let Ok(row) = from_json::<RoundRow>("a round", &body?) else { return Ok(None) };
-        remembered.insert(row.experiment_id);
-    }
-    Ok(Some(remembered))
 }
 
 /// The row of a round.

@@ -201,9 +201,8 @@ async fn a_late_reply_is_delivered_and_its_update_dropped() {
         loop {
             let row = owner.round_show(request.round_id).await.unwrap().row;
             let is_gone = std::fs::read_dir(&path).map_or(true, |mut entries| {
-                !entries.any(|entry| {
-                    entry.unwrap().file_name().to_string_lossy().starts_with(&update)
-                })
+                !entries
+                    .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(&update))
             });
             if row.stage == node::registry::rounds::Stage::Closed && is_gone {
                 return;

@@ -17,7 +17,7 @@ use crate::printer::Printer;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Judge a plan as a node would: a native one by its text, and every plan by a round on rows of yours or made-up ones.
-    Check(check::Arguments),
+    Check(Box<check::Arguments>),
     /// Print the digest by which nodes approve the plan.
     Digest {
         /// The plan's file; the files that it names are looked for beside it.
