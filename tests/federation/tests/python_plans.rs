@@ -253,7 +253,7 @@ fn an_interpreter_with_other_packages_than_were_registered_runs_nothing() {
         .await_event("the end", |event| event["event"] == "failed" || event["event"] == "paused");
     let hospital = &federation.hospitals[0];
     let round = &hospital.rounds(&experiment.id)[0];
-    assert_eq!(round["code"], "plan.unsupported_runtime");
+    assert_eq!(round["code"], "sandbox.unavailable");
     let id = round["round_id"].as_str().expect("is a text");
     let log = hospital.document(&["node", "round", "log", id]).to_string();
     assert!(log.contains("has other packages than when it was registered"), "{log}");

@@ -164,7 +164,7 @@ impl Shared {
 
 fn not_as_registered(error: &environment::Error) -> Failure {
     let hint = "see `wardround node python check`; with --update it is registered as it is now";
-    Failure::new(Code::PlanUnsupportedRuntime, format!("{}: {hint}", with_causes(error)))
+    Failure::new(Code::SandboxUnavailable, format!("{}: {hint}", with_causes(error)))
 }
 
 fn unavailable(error: &sandbox::Error) -> Failure {

@@ -104,7 +104,7 @@ impl Thread {
         let bundle = Bundle::parse(&bytes).map_err(|error| refused(&error))?;
         if bundle.runtime() != request.runtime {
             let text = "the plan's bundle is for another runtime than the request says";
-            return Err(Fault::new(Code::PlanUnsupportedRuntime, text));
+            return Err(Fault::new(Code::PlanNotLoadable, text));
         }
         let assignment = Assignment {
             mode: request.mode,
