@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+import unittest
+from collections.abc import Callable
 
-import pytest
+import numpy
 
 from wardround.worker import failure
 
 HUGE = 50 << 30
 
 
-@pytest.fixture(autouse=True)
-def _bounded() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_DATA, before)
+class Refused(unittest.TestCase):
+    def setUp(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, before[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_DATA, before)
+
+    def test_an_array_that_does_not_fit_is_a_memory_error(self) -> None:
+        self.assertEqual(class_of(lambda: numpy.ones(HUGE, dtype="u1")), "MemoryError")
+        self.assertEqual(class_of(lambda: bytearray(HUGE)), "MemoryError")
+
+    def test_a_tensor_that_does_not_fit_is_a_memory_error(self) -> None:
+        import torch
+
+        self.assertEqual(class_of(lambda: torch.empty(HUGE, dtype=torch.uint8)), "MemoryError")
+
+    def test_another_error_keeps_its_name(self) -> None:
+        self.assertEqual(class_of(lambda: fail(RuntimeError("memory"))), "RuntimeError")
+        self.assertEqual(class_of(lambda: fail(OSError(2, "not there"))), "FileNotFoundError")
+        self.assertEqual(class_of(lambda: fail(OSError(12, "no memory"))), "MemoryError")
 
 
-def _class_of(allocate: Callable[[], object]) -> object:
+def class_of(allocate: Callable[[], object]) -> object:
     try:
         allocate()
     except BaseException as error:
@@ -28,21 +42,9 @@ def _class_of(allocate: Callable[[], object]) -> object:
     return None
 
 
-def test_an_array_that_does_not_fit_is_a_memory_error() -> None:
-    numpy = pytest.importorskip("numpy")
-    assert _class_of(lambda: numpy.ones(HUGE, dtype="u1")) == "MemoryError"
-    assert _class_of(lambda: bytearray(HUGE)) == "MemoryError"
+def fail(error: BaseException) -> None:
+    raise error
 
 
-def test_a_tensor_that_does_not_fit_is_a_memory_error() -> None:
-    torch = pytest.importorskip("torch")
-    assert _class_of(lambda: torch.empty(HUGE, dtype=torch.uint8)) == "MemoryError"
-
-
-def test_another_error_keeps_its_name() -> None:
-    def fail(error: BaseException) -> None:
-        raise error
-
-    assert _class_of(lambda: fail(RuntimeError("memory"))) == "RuntimeError"
-    assert _class_of(lambda: fail(OSError(2, "not there"))) == "FileNotFoundError"
-    assert _class_of(lambda: fail(OSError(12, "no memory"))) == "MemoryError"
+if __name__ == "__main__":
+    unittest.main()
