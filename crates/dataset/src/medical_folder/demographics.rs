@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value as Json};
 
 use super::MedicalOptions;
-use crate::folder::{Inventory, Root};
+use crate::folder::{self, Inventory, Root};
 use crate::format::Options;
 use crate::registration::{Registration, register_interruptibly};
 use crate::view::{self, Value};
@@ -37,7 +37,8 @@ impl Demographics {
         let Some(path) = &options.demographics else { return Ok(None) };
         let patient_id = options.subject_column.clone();
         let table = Options { patient_id, ..table.clone() };
-        let registration = register_interruptibly(&root.resolve(path), &table, interrupt)?;
+        let registration = register_interruptibly(&root.resolve(path), &table, interrupt)
+            .map_err(|error| folder::of(&path.display().to_string(), error))?;
         Ok(Some(Self { path: path.clone(), registration }))
     }
 

@@ -83,7 +83,7 @@ fn a_change_is_noticed_and_a_touched_file_is_none() {
     let look = || compare(laid.path(), &registered, None, &mut Watch::nobody()).unwrap();
     assert_eq!(look(), Comparison::Unchanged);
     laid.put("benign/b.png", fixture("alpha.png"));
-    assert_eq!(look(), Comparison::Unchanged);
+    assert!(matches!(look(), Comparison::Touched(_)));
     laid.put("malignant/d.jpg", fixture("grey.jpg"));
     let Comparison::Changed(change) = look() else { panic!("nothing was noticed") };
     assert_eq!(change.now.samples(), 5);
