@@ -42,7 +42,13 @@ impl View {
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         let options = "size=256k,nr_inodes=8192,mode=0755";
         Mount { source: Path::new("tmpfs"), kind: "tmpfs", flags, options }.at(&self.root)?;
+        let mut shown = Vec::new();
         for (path, access) in &self.grants {
+            shown.extend([(path.clone(), *access), (path.canonicalize()?, *access)]);
+        }
+        // A folder before what lies in it, which then is there already, links as links.
+        shown.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (path, access) in &shown {
             self.show(path, *access)?;
         }
         self.show(&self.scratch, Access::Scratch)?;
@@ -51,21 +57,18 @@ impl View {
     }
 
     fn show(&self, path: &Path, access: Access) -> io::Result<()> {
-        for path in [path.to_owned(), path.canonicalize()?] {
-            let target = self.inside(&path);
-            if target.symlink_metadata().is_ok() {
-                continue;
-            }
-            place(&path, &target)?;
-            let none = "";
-            let flags = libc::MS_BIND | libc::MS_REC;
-            Mount { source: &path, kind: none, flags, options: none }.at(&target)?;
-            // A device that is granted would not open otherwise; no other mount has one.
-            let is_device = path.metadata()?.file_type().is_char_device();
-            let flags = flags_of(access);
-            self.change(&target, if is_device { flags & !libc::MS_NODEV } else { flags })?;
+        let target = self.inside(path);
+        if target.symlink_metadata().is_ok() {
+            return Ok(());
         }
-        Ok(())
+        place(path, &target)?;
+        let none = "";
+        let flags = libc::MS_BIND | libc::MS_REC;
+        Mount { source: path, kind: none, flags, options: none }.at(&target)?;
+        // A device that is granted would not open otherwise; no other mount has one.
+        let is_device = path.metadata()?.file_type().is_char_device();
+        let flags = flags_of(access);
+        self.change(&target, if is_device { flags & !libc::MS_NODEV } else { flags })
     }
 
     /// The system's short names for its folders, such as `/lib64`, where they are links.

@@ -5,6 +5,7 @@
 //! and the run says so.
 
 mod leaks;
+mod levels;
 mod limits;
 mod places;
 mod plans;
