@@ -3,6 +3,7 @@
 //! It looks whether a daemon runs or not. While one runs, the daemon itself looks at what its rounds need: its view of
 //! the disk and of the sandbox counts, not that of whoever asks.
 
+mod audit;
 mod coordinator;
 mod folder;
 pub(crate) mod machine;
@@ -52,6 +53,8 @@ pub enum Area {
     Disk,
     /// The time of day.
     Clock,
+    /// The audit log.
+    Audit,
     /// The sandbox of Python plans.
     Sandbox,
     /// An interpreter of Python plans.
@@ -85,6 +88,7 @@ impl Area {
             Self::Rounds => "rounds",
             Self::Disk => "disk",
             Self::Clock => "clock",
+            Self::Audit => "audit log",
             Self::Sandbox => "sandbox",
             Self::Interpreter => "interpreter",
             Self::Dataset => "dataset",
@@ -135,6 +139,7 @@ pub async fn examine(
     findings.push(Area::Configuration.good(format!("node.toml names the node {}", config.name)));
     findings.push(process(folder));
     findings.push(machine::clock(SystemClock.now()));
+    findings.push(audit::examine(folder).await);
     findings.extend(folder_contents(folder, &config).await);
     findings.extend(coordinator::examine(&config).await);
     findings

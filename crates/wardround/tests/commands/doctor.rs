@@ -69,6 +69,21 @@ fn what_is_wrong_with_datasets_and_permissions_is_named() {
 }
 
 #[test]
+fn a_changed_audit_log_is_told_with_its_record() {
+    let place = place();
+    place.write("few.csv", "age,sex\n61,f\n62,m\n63,f\n");
+    place.done(&["node", "dataset", "add", "few.csv", "--dir", "north", "--name", "few"]);
+    let path = place.path("north/audit/log");
+    let mut log = std::fs::read(&path).expect("an act is recorded");
+    *log.last_mut().expect("is not empty") ^= 1;
+    std::fs::write(&path, log).expect("it is our own");
+    let answer = place.run(&["node", "doctor", "--dir", "north"]);
+    assert_eq!(answer.status, 1, "{}", answer.transcript());
+    let told = "audit log      the audit log does not hold: record 2";
+    assert!(answer.output.contains(told), "{}", answer.transcript());
+}
+
+#[test]
 fn a_folder_that_cannot_be_opened_is_told_with_the_reason() {
     let place = place();
     let answer = place.snapshot("node-doctor-nowhere", &["node", "doctor", "--dir", "nowhere"]);
