@@ -1,10 +1,11 @@
 //! A hospital: a node in a folder, with one table.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::PATIENCE;
 use crate::process::Daemon;
 use crate::program::{Answer, Program};
 
@@ -163,6 +164,25 @@ impl Hospital {
         let rounds = self.document(&["node", "round", "list", "--limit", "1000"]);
         let rounds = rounds.as_array().expect("rounds are a list").iter();
         rounds.filter(|round| round["experiment_id"] == experiment).cloned().collect()
+    }
+
+    /// Waits until each round has ended and cleaned up, so that a node started again takes none up.
+    ///
+    /// A model is there as soon as the coordinator has what it needs, which may be before that.
+    ///
+    /// # Panics
+    ///
+    /// Panics where a round stays open.
+    pub fn await_idle(&self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let status = self.document(&["node", "status"]);
+            if status["rounds_running"] == 0 && status["rounds_open"] == 0 {
+                return;
+            }
+            assert!(Instant::now() < end, "{} has open rounds: {status}", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn housed(&self, arguments: &[&str]) -> Vec<String> {

@@ -7,6 +7,7 @@ fn a_table_that_changes_between_rounds_stops_the_round_until_its_owner_accepts_i
     let mut federation = Federation::of_three();
     let file = ExperimentFile::default();
     let model = federation.submit_approved(&file).await_model();
+    federation.hospital("south").await_idle();
     federation.hospital("south").kill();
     federation.hospital("south").start_pausing_at("reply");
     let experiment = federation.submit(&file);

@@ -8,6 +8,7 @@ fn a_node_that_is_killed_in_any_phase_leaves_no_trace_in_the_model() {
     let mut federation = Federation::of_three();
     let model = federation.submit_approved(&ExperimentFile::default()).await_model();
     for phase in Phase::ALL {
+        federation.hospital("south").await_idle();
         federation.hospital("south").kill();
         federation.hospital("south").start_pausing_at(phase.as_str());
         let experiment = federation.submit(&ExperimentFile::default());
