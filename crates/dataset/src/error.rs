@@ -18,6 +18,25 @@ pub enum Error {
     /// Caller: a column that identifies or is withheld is asked for.
     #[error("column {0:?} is withheld by the owner or identifies patients")]
     HiddenColumn(String),
+    /// Caller: a patient is to be left out of a dataset that does not say whose a sample is.
+    #[error("{} names no patients, so none can be left out", match .0 {
+        Kind::Table => "a table without a patients' column",
+        Kind::ImageFolder => "an image folder",
+        Kind::MedicalFolder => "this medical folder",
+    })]
+    NoPatients(Kind),
+    /// Caller: a text that can be no patient's identifier.
+    #[error("a patient's identifier has 1 to {most} bytes and no control character")]
+    PatientIdentifier {
+        /// The bytes of the longest.
+        most: usize,
+    },
+    /// Caller: a list of exclusions is full.
+    #[error("at most {most} patients of a dataset can be left out")]
+    TooManyExclusions {
+        /// The patients on the longest list.
+        most: usize,
+    },
     /// Caller: numbers are asked of a column that has none.
     #[error("column {column:?} is of type {}, which is not numeric", column_type.as_str())]
     NotNumeric {
@@ -257,6 +276,9 @@ impl Error {
             Self::File { error, .. } => error.code(),
             Self::UnknownColumn(_)
             | Self::HiddenColumn(_)
+            | Self::NoPatients(_)
+            | Self::PatientIdentifier { .. }
+            | Self::TooManyExclusions { .. }
             | Self::NotNumeric { .. }
             | Self::UnreadableColumn { .. }
             | Self::NotRead(_)
@@ -302,6 +324,12 @@ impl Error {
                 "an image folder has one folder for each class; a medical folder is \
                  subject/modality/*.nii or *.nii.gz; `--kind` states which it is",
             ),
+            Self::NoPatients(Kind::ImageFolder) => Some(
+                "delete the patient's images and accept the change with `dataset check --update`",
+            ),
+            Self::NoPatients(_) => {
+                Some("register the table again with `--patient-id COLUMN`, or delete the rows")
+            }
             Self::LeadsOut => Some("put the file itself into the folder, or remove the link"),
             Self::Image(_) | Self::Volume(_) => {
                 Some("export the file again from where it comes from, or move it out of the folder")

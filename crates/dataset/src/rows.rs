@@ -19,8 +19,6 @@ use crate::{Interrupt, Table};
 
 /// One row of a view.
 pub(crate) struct Row<'a> {
-    /// Counted from 0.
-    pub(crate) number: usize,
     /// Where it is in the file.
     pub(crate) place: Place,
     /// One value for each column of the view.
@@ -74,7 +72,6 @@ fn delimited_rows(
     view: &[ViewColumn],
     visit: &mut impl FnMut(&Row<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut number = 0;
     delimited::for_each_row(input, dialect, registration.columns.len(), |record| {
         let place = record.place;
         let values = view.iter().map(|column| {
@@ -86,9 +83,7 @@ fn delimited_rows(
             }
         });
         let values = values.collect::<Result<Vec<_>, _>>()?;
-        visit(&Row { number, place, values: &values })?;
-        number += 1;
-        Ok(())
+        visit(&Row { place, values: &values })
     })
 }
 
@@ -121,7 +116,7 @@ fn parquet_rows(
             column.present(value, place)
         });
         let values = values.collect::<Result<Vec<_>, _>>()?;
-        visit(&Row { number, place, values: &values })?;
+        visit(&Row { place, values: &values })?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::registration::{self, BUFFER_BYTES, Hashed, Registration, utf8};
 use crate::table::{CategoriesBuilder, Column, Table};
 use crate::unchanging::Unchanging;
 use crate::view::{self, Value};
-use crate::{AttachedPlan, Interrupt, rows};
+use crate::{AttachedPlan, Exclusions, Interrupt, Kind, rows};
 
 /// A registered table's file, open for reading.
 ///
@@ -41,6 +41,7 @@ pub struct TabularSource<'a> {
     path: PathBuf,
     registration: &'a Registration,
     plan: Option<&'a AttachedPlan>,
+    exclusions: &'a Exclusions,
 }
 
 /// A column to read, and the form in which it is wanted.
@@ -62,7 +63,8 @@ impl<'a> TabularSource<'a> {
         let file = registration::open(path)?;
         let size = file.metadata().map_err(Error::Read)?.len();
         if size == registration.size {
-            Ok(Self { file, path: path.to_owned(), registration, plan: None })
+            let (path, exclusions) = (path.to_owned(), Exclusions::none());
+            Ok(Self { file, path, registration, plan: None, exclusions })
         } else {
             Err(Error::Changed)
         }
@@ -72,6 +74,12 @@ impl<'a> TabularSource<'a> {
     #[must_use]
     pub fn under(self, plan: Option<&'a AttachedPlan>) -> Self {
         Self { plan, ..self }
+    }
+
+    /// Reads without the rows of these patients.
+    #[must_use]
+    pub fn without(self, exclusions: &'a Exclusions) -> Self {
+        Self { exclusions, ..self }
     }
 
     /// Reads columns into memory, and with them who the rows belong to.
@@ -114,10 +122,31 @@ impl<'a> TabularSource<'a> {
             }
         }
         let rows = usize::try_from(self.registration.rows).expect("rows that were read fit memory");
-        let groups = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
+        self.finish(rows, requests, builders, interrupt)
+    }
+
+    /// The table of what was read, without the rows of excluded patients.
+    fn finish(
+        &self,
+        rows: usize,
+        requests: &[Request<'_>],
+        mut builders: Vec<Builder>,
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<Table, Error> {
+        let patients = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
+        let kept = match (&patients, self.exclusions.is_empty()) {
+            (_, true) => None,
+            (Some(patients), false) => Some(patients.cells.rows_without(self.exclusions)),
+            (None, false) => return Err(Error::NoPatients(Kind::Table)),
+        };
         let named = requests.iter().map(|request| request.column().to_owned());
-        let columns = named.zip(builders.into_iter().map(|builder| builder.cells.finish()));
-        Ok(Table::new(rows, columns.collect(), groups.map(|groups| groups.cells.into_groups())))
+        let columns = named.zip(builders.into_iter().map(Builder::finish)).collect();
+        let table =
+            Table::new(rows, columns, patients.map(|patients| patients.cells.into_groups()));
+        match kept {
+            Some(kept) => table.into_rows(&kept, interrupt),
+            None => Ok(table),
+        }
     }
 
     /// Reads what the plan makes of the columns.
@@ -151,10 +180,7 @@ impl<'a> TabularSource<'a> {
             let cells = row.values.iter().zip(&mut builders);
             cells.into_iter().try_for_each(|(value, builder)| builder.push_value(value, row.place))
         })?;
-        let groups = self.registration.options.patient_id.as_ref().and_then(|_| builders.pop());
-        let named = requests.iter().map(|request| request.column().to_owned());
-        let columns = named.zip(builders.into_iter().map(Builder::finish));
-        Ok(Table::new(rows, columns.collect(), groups.map(|groups| groups.cells.into_groups())))
+        self.finish(rows, requests, builders, interrupt)
     }
 
     /// One builder for each request, and the patients' column last where there is one.
@@ -309,6 +335,13 @@ impl Cells {
         match self {
             Self::Numbers(numbers) => Column::Numbers(numbers),
             Self::Categories(categories) => Column::Categories(categories.finish()),
+        }
+    }
+
+    fn rows_without(&self, exclusions: &Exclusions) -> Vec<usize> {
+        match self {
+            Self::Numbers(_) => Vec::new(),
+            Self::Categories(categories) => categories.rows_without(exclusions),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::{Error, Interrupt};
+use crate::{Error, Exclusions, Interrupt};
 
 /// Some columns of a dataset, row by row aligned.
 ///
@@ -260,6 +260,15 @@ impl CategoriesBuilder {
     /// The finished column.
     pub(crate) fn finish(self) -> Categories {
         self.built
+    }
+
+    /// The rows whose text names no excluded patient; a row without a text names nobody.
+    pub(crate) fn rows_without(&self, exclusions: &Exclusions) -> Vec<usize> {
+        let excluded: Vec<bool> =
+            self.built.values.iter().map(|value| exclusions.names(value)).collect();
+        let codes = self.built.codes.iter().enumerate();
+        let kept = codes.filter(|(_, code)| !excluded.get(**code as usize).is_some_and(|is| *is));
+        kept.map(|(row, _)| row).collect()
     }
 
     /// One number for each row: the same for equal texts, one of its own for each row without a text.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dataset::{AttachedPlan, Registered, Registration};
+use dataset::{AttachedPlan, Exclusions, Registered, Registration};
 use protocol::{DatasetName, Digest, MetricsReport, Mode, NodeId, RuntimeKind, Warning};
 use serde_json::{Map, Value};
 use training_plan::Bundle;
@@ -52,8 +52,8 @@ pub struct Assignment {
     pub class: String,
     /// The node's folder for this round and nothing else; it may not be there yet.
     pub scratch: PathBuf,
-    /// The dataset's folder, where the dataset is one.
-    pub folder: Option<PathBuf>,
+    /// The folders of the dataset that are read in place; none for a table.
+    pub folders: Vec<PathBuf>,
     /// Where a plan's own tensors are kept between rounds; none where nothing is kept.
     pub state: Option<KeptState>,
 }
@@ -166,8 +166,8 @@ pub struct DataGrant<'a> {
     pub registration: &'a Registered,
     /// How its layout becomes the study's.
     pub loading_plan: Option<&'a AttachedPlan>,
-    /// Rows that the owner leaves out, counted from 0 in the file.
-    pub excluded_rows: &'a [usize],
+    /// The patients whom the owner leaves out, before anything is counted or split.
+    pub exclusions: &'a Exclusions,
     /// The fewest rows that the node works on, and the fewest that it trains on.
     pub minimum_samples: u64,
 }
@@ -194,6 +194,8 @@ pub struct DataSummary {
     pub validation: u64,
     /// Rows left out because of missing values.
     pub dropped: u64,
+    /// Rows or subjects that the owner leaves out.
+    pub excluded: u64,
     /// What whoever asked should know.
     pub warnings: Vec<Warning>,
 }

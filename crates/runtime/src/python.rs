@@ -83,7 +83,7 @@ impl Runtime for PythonRuntime {
             Failure::new(Code::NodeInternal, local)
         })?;
         let mut readable = vec![granted];
-        readable.extend(assignment.folder.clone());
+        readable.extend_from_slice(&assignment.folders);
         let job = Job { readable, memory: assignment.memory_limit };
         let worker = self.workers.start(&job, monitor)?;
         let source = instance::Source { text, file: PYTHON_FILE, time: self.time };

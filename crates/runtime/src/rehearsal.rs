@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dataset::Registered;
+use dataset::{Exclusions, Registered};
 use protocol::{Code, DatasetName, Digest, Mode, NodeId, Phase, RuntimeKind, Warning};
 use serde_json::{Map, Value};
 use training_plan::Bundle;
@@ -117,7 +117,7 @@ impl Rehearsal<'_> {
             path: self.data.path,
             registration: self.data.registration,
             loading_plan: None,
-            excluded_rows: &[],
+            exclusions: Exclusions::none(),
             minimum_samples: 1,
         };
         let data = instance.open_data(&grant, monitor).map_err(at(Phase::Data))?;
@@ -198,7 +198,7 @@ impl Rehearsal<'_> {
             memory_limit: None,
             class: self.class.to_owned(),
             scratch: self.folder.join("round"),
-            folder: is_folder.then(|| self.data.path.to_owned()),
+            folders: is_folder.then(|| self.data.path.to_owned()).into_iter().collect(),
             state: None,
         }
     }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::folder::Root;
 use crate::medical_folder::{self, Layout};
 use crate::{
-    AttachedPlan, Error, ImageFolder, Interrupt, Kind, LeftOut, Listing, MedicalFolder, Registered,
-    image_folder,
+    AttachedPlan, Error, Exclusions, ImageFolder, Interrupt, Kind, LeftOut, Listing, MedicalFolder,
+    Registered, image_folder,
 };
 
 /// What of a folder is granted.
@@ -23,8 +23,8 @@ pub struct FolderGrant<'a> {
     pub loading_plan: Option<&'a AttachedPlan>,
     /// The modalities that every subject must have, by the study's names; without any, those that the owner stated.
     pub modalities: &'a [String],
-    /// Samples that the owner leaves out, counted from 0.
-    pub excluded_rows: &'a [usize],
+    /// The patients whom the owner leaves out: subjects, by the names of their folders.
+    pub exclusions: &'a Exclusions,
 }
 
 /// What was granted.
@@ -50,7 +50,7 @@ pub struct GrantedFolder {
 ///
 /// ```
 /// use dataset::granted::{FolderGrant, folder_manifest};
-/// use dataset::{Description, Interrupt, Watch, describe};
+/// use dataset::{Description, Exclusions, Interrupt, Watch, describe};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let root = folder.path();
@@ -67,7 +67,7 @@ pub struct GrantedFolder {
 ///     registration: &registered,
 ///     loading_plan: None,
 ///     modalities: &[],
-///     excluded_rows: &[],
+///     exclusions: Exclusions::none(),
 /// };
 /// let mut manifest = Vec::new();
 /// let granted = folder_manifest(&grant, &mut manifest, &mut Interrupt::never())?;
@@ -83,13 +83,13 @@ pub fn folder_manifest(
     interrupt: &mut Interrupt<'_>,
 ) -> Result<GrantedFolder, Error> {
     let root = Root::open(grant.path)?;
-    let mut excluded = grant.excluded_rows.to_vec();
-    excluded.sort_unstable();
-    let mut samples =
-        Samples { output, excluded, seen: 0, written: 0, left_out: LeftOut::default() };
+    let mut samples = Samples { output, written: 0, left_out: LeftOut::default() };
     let labels = match grant.registration {
         Registered::Table(_) => {
             return Err(Error::WrongKind { found: Kind::Table, expected: Kind::ImageFolder });
+        }
+        Registered::ImageFolder(_) if !grant.exclusions.is_empty() => {
+            return Err(Error::NoPatients(Kind::ImageFolder));
         }
         Registered::ImageFolder(folder) => {
             let listing = image_folder::list(&root, interrupt)?;
@@ -146,9 +146,8 @@ fn images(
             samples.left_out.not_mapped += 1;
             return Ok(());
         };
-        if samples.write(|| json!({"path": file.path, "class": class}))? {
-            labels.push(u32::try_from(class).expect("classes are counted before"));
-        }
+        samples.write(&json!({"path": file.path, "class": class}))?;
+        labels.push(u32::try_from(class).expect("classes are counted before"));
         Ok(())
     })?;
     Ok(labels)
@@ -191,6 +190,10 @@ fn subjects(
     samples.begin("medical_folder", &head)?;
     medical_folder::for_each(root, &mut |subject| {
         interrupt.look()?;
+        if grant.exclusions.names(&subject.name) {
+            samples.left_out.excluded += 1;
+            return Ok(());
+        }
         let row = rows.as_ref().map(|rows| rows.get(&subject.name));
         let is_known = row.is_none_or(|row| row.is_some());
         if let Some(reason) = layout.judge(subject, is_known) {
@@ -201,11 +204,10 @@ fn subjects(
         let images = images.filter(|(name, _)| named.contains(&name.as_str()));
         let images: Map<String, Json> =
             images.map(|(name, file)| (name, Json::String(file.path.clone()))).collect();
-        samples.write(|| match row.flatten() {
+        samples.write(&match row.flatten() {
             Some(cells) => json!({"images": images, "demographics": cells}),
             None => json!({"images": images}),
-        })?;
-        Ok(())
+        })
     })?;
     Ok(())
 }
@@ -213,8 +215,6 @@ fn subjects(
 /// Writes a manifest piece by piece: a folder may have millions of samples.
 struct Samples<'a> {
     output: &'a mut dyn Write,
-    excluded: Vec<usize>,
-    seen: usize,
     written: u64,
     left_out: LeftOut,
 }
@@ -229,18 +229,11 @@ impl Samples<'_> {
         self.put(&text)
     }
 
-    /// Writes the next sample, unless the owner leaves it out; tells whether it did.
-    fn write(&mut self, sample: impl FnOnce() -> Json) -> Result<bool, Error> {
-        let number = self.seen;
-        self.seen += 1;
-        if self.excluded.binary_search(&number).is_ok() {
-            self.left_out.excluded += 1;
-            return Ok(false);
-        }
+    /// Writes the next sample.
+    fn write(&mut self, sample: &Json) -> Result<(), Error> {
         let comma = if self.written == 0 { "" } else { "," };
         self.written += 1;
-        self.put(&format!("{comma}\n{}", sample()))?;
-        Ok(true)
+        self.put(&format!("{comma}\n{sample}"))
     }
 
     fn end(&mut self) -> Result<LeftOut, Error> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use protocol::ColumnType;
 
 use crate::view::{self, Value, ViewColumn};
-use crate::{AttachedPlan, Error, Interrupt, Registration, rows};
+use crate::{AttachedPlan, Error, Exclusions, Interrupt, Kind, Registration, rows};
 
 /// What of a table is granted.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,8 @@ pub struct TableGrant<'a> {
     pub loading_plan: Option<&'a AttachedPlan>,
     /// The columns by the study's names, in the order wanted; without any, all that may be read, in the file's order.
     pub columns: &'a [String],
-    /// Rows that the owner leaves out, counted from 0 in the file.
-    pub excluded_rows: &'a [usize],
+    /// The patients whom the owner leaves out.
+    pub exclusions: &'a Exclusions,
     /// The column by whose values a split is stratified.
     pub label: Option<&'a str>,
 }
@@ -31,6 +31,8 @@ pub struct TableGrant<'a> {
 pub struct GrantedTable {
     /// The rows.
     pub rows: u64,
+    /// Rows of excluded patients, which are none of them.
+    pub excluded: u64,
     /// The columns.
     pub columns: Vec<GrantedColumn>,
     /// One number for each row, the same for the rows of one patient, where the dataset names such a column; a row
@@ -54,7 +56,7 @@ pub struct GrantedColumn {
 /// Writes a table's granted view as CSV: UTF-8, commas, a header, quotes where RFC 4180 needs them, `\n` after each row.
 ///
 /// A missing cell is empty, a number has a point and is the shortest that reads back the same, a truth value is `true`
-/// or `false`. Withheld and identifying columns are not in it, nor are excluded rows; the others keep their order.
+/// or `false`. Withheld and identifying columns are not in it, nor are the rows of excluded patients; the others keep their order.
 /// A column of a Parquet file that cannot be read is left out where no columns are named.
 ///
 /// # Errors
@@ -65,7 +67,7 @@ pub struct GrantedColumn {
 ///
 /// ```
 /// use dataset::granted::{TableGrant, table_view};
-/// use dataset::{Interrupt, Options, register};
+/// use dataset::{Exclusions, Interrupt, Options, register};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("ward.csv");
@@ -78,7 +80,7 @@ pub struct GrantedColumn {
 ///     registration: &registration,
 ///     loading_plan: None,
 ///     columns: &[],
-///     excluded_rows: &[],
+///     exclusions: Exclusions::none(),
 ///     label: None,
 /// };
 /// let mut view = Vec::new();
@@ -143,8 +145,10 @@ fn write(
         Ok::<_, Error>(view.len() - 1)
     });
     let patient = patient.transpose()?;
-    let mut excluded = grant.excluded_rows.to_vec();
-    excluded.sort_unstable();
+    if patient.is_none() && !grant.exclusions.is_empty() {
+        return Err(Error::NoPatients(Kind::Table));
+    }
+    let mut excluded = 0;
     let mut writer = Writer { output, has_begun: false };
     let mut missing = vec![0_u64; granted.len()];
     let (mut count, mut groups, mut labels) = (0, Numbering::default(), Numbering::default());
@@ -152,7 +156,9 @@ fn write(
         granted.iter().map(|column| Value::Text(column.name.as_str().into())).collect();
     rows::for_each(grant.path, grant.registration, &view, interrupt, |row| {
         writer.begin(&header)?;
-        if excluded.binary_search(&row.number).is_ok() {
+        let named = patient.and_then(|place| row.values[place].text());
+        if named.is_some_and(|patient| grant.exclusions.names(&patient)) {
+            excluded += 1;
             return Ok(());
         }
         let (cells, _) = row.values.split_at(granted.len());
@@ -178,6 +184,7 @@ fn write(
     });
     Ok(GrantedTable {
         rows: count,
+        excluded,
         columns: columns.collect(),
         groups: patient.map(|_| groups.numbers),
         labels: label.map(|_| labels.numbers),

@@ -3,8 +3,8 @@
 use dataset::granted::{FolderGrant, GrantedFolder, folder_manifest};
 use dataset::loading_plan::attach;
 use dataset::{
-    AttachedPlan, Comparison, Error, Glance, Interrupt, LoadingPlan, Registered, Watch, compare,
-    glance,
+    AttachedPlan, Comparison, Error, Exclusions, Glance, Interrupt, LoadingPlan, Registered, Watch,
+    compare, glance,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn all<'a>(laid: &'a Laid, registration: &'a Registered) -> FolderGrant<'a> {
         registration,
         loading_plan: None,
         modalities: &[],
-        excluded_rows: &[],
+        exclusions: Exclusions::none(),
     }
 }
 
@@ -40,22 +40,20 @@ fn a_manifest_lists_images_by_folder_and_name_with_their_class() {
         .put("a/deep/3.png", fixture("alpha.png"))
         .put("a/z.png", fixture("alpha.png"));
     let registered = laid.described().unwrap();
-    let mut grant = all(&laid, &registered);
-    grant.excluded_rows = &[3];
-    let (text, granted) = manifest(&grant).unwrap();
+    let (text, granted) = manifest(&all(&laid, &registered)).unwrap();
     assert_eq!(
         text,
         json!({
             "format": "wardround-manifest/1", "kind": "image_folder", "classes": ["a", "b"],
             "samples": [
                 {"path": "a/z.png", "class": 0}, {"path": "a/deep/3.png", "class": 0},
-                {"path": "b/1.png", "class": 1},
+                {"path": "b/1.png", "class": 1}, {"path": "b/2.jpg", "class": 1},
             ],
-            "left_out": {"excluded": 1, "not_mapped": 0, "several_images": 0, "without_modality": 0,
+            "left_out": {"excluded": 0, "not_mapped": 0, "several_images": 0, "without_modality": 0,
                 "without_demographics": 0},
         })
     );
-    assert_eq!((granted.samples, granted.labels), (3, Some(vec![0, 0, 1])));
+    assert_eq!((granted.samples, granted.labels), (4, Some(vec![0, 0, 1, 1])));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use dataset::granted::{TableGrant, table_view};
 use dataset::loading_plan::attach;
-use dataset::{Error, Interrupt, LoadingPlan, Options, register};
+use dataset::{Error, Exclusions, Interrupt, LoadingPlan, Options, register};
 use protocol::ColumnType;
 
 use crate::{fixture, write};
@@ -26,7 +26,7 @@ fn a_view_holds_what_may_be_read_and_nothing_else() {
         registration: &registration,
         loading_plan: None,
         columns: &[],
-        excluded_rows: &[],
+        exclusions: Exclusions::none(),
         label: Some("says"),
     };
     let mut view = Vec::new();
@@ -46,18 +46,21 @@ fn columns_are_those_that_are_asked_for_and_rows_those_that_are_left() {
     let file = write(TABLE);
     let registration = register(&file.path, &options()).unwrap();
     let columns = ["ok".to_owned(), "age".to_owned()];
+    let mut exclusions = Exclusions::default();
+    exclusions.add(" 7 ").unwrap();
     let grant = TableGrant {
         path: &file.path,
         registration: &registration,
         loading_plan: None,
         columns: &columns,
-        excluded_rows: &[2, 0],
+        exclusions: &exclusions,
         label: None,
     };
     let mut view = Vec::new();
     let granted = table_view(&grant, &mut view, &mut Interrupt::never()).unwrap();
     assert_eq!(String::from_utf8(view).unwrap(), "ok,age\nfalse,\n");
     assert_eq!((granted.rows, granted.groups, granted.labels), (1, Some(vec![0]), None));
+    assert_eq!(granted.excluded, 2);
     for (name, hidden) in [("pid", true), ("name", true), ("height", false)] {
         let columns = [name.to_owned()];
         let grant = TableGrant { columns: &columns, ..grant };
@@ -75,7 +78,7 @@ fn a_file_that_changed_grants_nothing() {
         registration: &registration,
         loading_plan: None,
         columns: &[],
-        excluded_rows: &[],
+        exclusions: Exclusions::none(),
         label: None,
     };
     for changed in [TABLE.replace("Bob", "Rob"), TABLE.replace("61", "x!"), "a\n1\n".to_owned()] {
@@ -103,7 +106,7 @@ fn a_view_is_under_the_plan() {
         registration: &registration,
         loading_plan: Some(&plan),
         columns: &columns,
-        excluded_rows: &[],
+        exclusions: Exclusions::none(),
         label: Some("ok"),
     };
     let mut view = Vec::new();
@@ -122,7 +125,7 @@ fn a_parquet_table_is_granted_without_what_cannot_be_read() {
         registration: &registration,
         loading_plan: None,
         columns: &[],
-        excluded_rows: &[],
+        exclusions: Exclusions::none(),
         label: None,
     };
     let mut view = Vec::new();

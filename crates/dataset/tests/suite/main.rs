@@ -5,6 +5,7 @@
 mod broken_files;
 mod detection;
 mod examples;
+mod exclusions;
 mod golden;
 mod granted_folders;
 mod granted_tables;

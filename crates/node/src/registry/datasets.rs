@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataset::{AttachedPlan, Presentation, Registered, summarize};
+use dataset::{AttachedPlan, Exclusions, Presentation, Registered, summarize};
 use protocol::{DatasetId, DatasetName, DatasetSummary, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use sandbox::Level;
@@ -32,6 +32,9 @@ pub struct Dataset {
     /// A Python plan that is confined less well does not read it, whatever the node allows others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_level: Option<Level>,
+    /// The patients who withdrew: what is theirs is left out of every round.
+    #[serde(default, skip_serializing_if = "Exclusions::is_empty")]
+    pub exclusions: Exclusions,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.

@@ -39,14 +39,11 @@ impl Preparation<'_> {
         grant: &DataGrant<'_>,
         interrupt: &mut Interrupt<'_>,
     ) -> Result<Prepared, Failure> {
-        let mut source = TabularSource::open(grant.path, grant.table()?)?.under(grant.loading_plan);
+        let source = TabularSource::open(grant.path, grant.table()?)?.under(grant.loading_plan);
+        let mut source = source.without(grant.exclusions);
         let target = Target::of(self.plan);
         let table = source.read_interruptibly(&requests(self.inputs, Some(target)), interrupt)?;
-        let mut excluded = grant.excluded_rows.to_vec();
-        excluded.sort_unstable();
-        let allowed: Vec<usize> =
-            (0..table.rows()).filter(|row| excluded.binary_search(row).is_err()).collect();
-        let table = table.into_rows(&allowed, interrupt)?;
+        let excluded = grant.table()?.rows - table.rows() as u64;
         let kept = kept_rows(self.plan.data().missing(), &table, interrupt)?;
         let dropped = table.rows() - kept.len();
         let table = table.into_rows(&kept, interrupt)?;
@@ -59,7 +56,7 @@ impl Preparation<'_> {
         }
         interrupt.look()?;
         let encoded = encode(scaling(self.plan), self.inputs, &table, &split.train, interrupt)?;
-        let summary = self.summary(&encoded, &split, dropped);
+        let summary = DataSummary { excluded, ..self.summary(&encoded, &split, dropped) };
         Ok(Prepared {
             features: encoded.features,
             targets: targets.numbers(),
@@ -105,7 +102,8 @@ impl Preparation<'_> {
         }
         let (train, validation) = (split.train.len() as u64, split.validation.len() as u64);
         let dropped = dropped as u64;
-        DataSummary { rows: train + validation, train, validation, dropped, warnings }
+        let (rows, excluded) = (train + validation, 0);
+        DataSummary { rows, train, validation, dropped, excluded, warnings }
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct GrantedView {
     pub(super) columns: Vec<String>,
     /// Rows, images or subjects.
     pub(super) rows: usize,
+    /// Those that the owner leaves out.
+    pub(super) excluded: u64,
     /// Whose the rows are, where the dataset names patients.
     pub(super) groups: Option<Vec<u32>>,
     /// The class of each sample, where the dataset knows it.
@@ -45,7 +47,7 @@ impl GrantedView {
                     registration,
                     loading_plan: grant.loading_plan,
                     columns,
-                    excluded_rows: grant.excluded_rows,
+                    exclusions: grant.exclusions,
                     label: None,
                 };
                 let view = table_view(&table, &mut file, interrupt)?;
@@ -56,6 +58,7 @@ impl GrantedView {
                     manifest: None,
                     columns: view.columns.into_iter().map(|column| column.name).collect(),
                     rows: count(view.rows),
+                    excluded: view.excluded,
                     groups: view.groups,
                     labels: view.labels,
                 })
@@ -80,7 +83,7 @@ impl GrantedView {
             registration: grant.registration,
             loading_plan: grant.loading_plan,
             modalities: &[],
-            excluded_rows: grant.excluded_rows,
+            exclusions: grant.exclusions,
         };
         let view = folder_manifest(&granted, &mut file, interrupt)?;
         finish(file)?;
@@ -90,6 +93,7 @@ impl GrantedView {
             manifest: Some(manifest),
             columns: Vec::new(),
             rows: count(view.samples),
+            excluded: view.left_out.excluded,
             groups: None,
             labels: view.labels,
         })

@@ -286,7 +286,8 @@ impl Instance for PythonInstance {
         self.split = Some(split);
         let dropped = (view.rows - samples) as u64;
         let warnings = if dropped > 0 { vec![Warning::DataRowsDropped] } else { Vec::new() };
-        Ok(DataSummary { rows: train + validation, train, validation, dropped, warnings })
+        let (rows, excluded) = (train + validation, view.excluded);
+        Ok(DataSummary { rows, train, validation, dropped, excluded, warnings })
     }
 
     fn validate(

@@ -1,7 +1,8 @@
 //! Missing values, categories, scales and splits.
 
+use dataset::{Options, register};
 use parameters::Parameters;
-use protocol::Warning;
+use protocol::{Code, Warning};
 use runtime::{Predictor, Validated};
 use serde_json::json;
 
@@ -32,11 +33,23 @@ fn a_missing_number_becomes_the_mean_and_a_missing_target_drops_its_row() {
 
 #[test]
 fn rows_that_the_owner_excludes_are_not_counted() {
-    let mut ward = Ward::new(logistic(""), &["a", "b"], &table(30), 1);
-    ward.excluded_rows = vec![29, 3, 4];
+    let csv = table(30);
+    let named = csv.lines().enumerate().map(|(row, line)| match row {
+        0 => format!("patient,{line}\n"),
+        // The rows 2, 9, 16, 23 and 30 belong to one patient.
+        row => format!("{},{line}\n", row % 7),
+    });
+    let mut ward = Ward::new(logistic(""), &["a", "b"], &csv, 1);
+    std::fs::write(&ward.table, named.collect::<String>()).expect("the folder can be written");
+    let options = Options { patient_id: Some("patient".to_owned()), ..Options::default() };
+    ward.registration = register(&ward.table, &options).expect("the table is right").into();
+    ward.exclusions.add("2").expect("is an identifier");
     let outcome = ward.run(&json!({ "test_ratio": 0.5, "test_on_local_updates": true }));
     let data = outcome.expect("the round succeeds").data;
-    assert_eq!((data.rows, data.train, data.validation), (27, 14, 13));
+    assert_eq!((data.rows, data.excluded), (25, 5));
+    ward.minimum_samples = 26;
+    let failure = ward.run(&json!({})).expect_err("too few rows are left");
+    assert_eq!(failure.code, Code::DataTooFewSamples);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dataset::{Options, Registered, register};
+use dataset::{Exclusions, Options, Registered, register};
 use protocol::{MetricsReport, Mode, RuntimeKind};
 use runtime::{
     Assignment, DataGrant, DataSummary, Failure, Instance, Interruption, Measurement, Monitor,
@@ -60,7 +60,7 @@ pub(crate) struct Ward {
     pub(crate) mode: Mode,
     pub(crate) minimum_samples: u64,
     pub(crate) memory_limit: Option<u64>,
-    pub(crate) excluded_rows: Vec<usize>,
+    pub(crate) exclusions: Exclusions,
 }
 
 impl Ward {
@@ -96,7 +96,7 @@ impl Ward {
             mode: Mode::Train,
             minimum_samples: 1,
             memory_limit: None,
-            excluded_rows: Vec::new(),
+            exclusions: Exclusions::default(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Ward {
             memory_limit: self.memory_limit,
             class: String::new(),
             scratch: self.folder.path().join("scratch"),
-            folder: None,
+            folders: Vec::new(),
             state: None,
         }
     }
@@ -122,7 +122,7 @@ impl Ward {
             path: &self.table,
             registration: &self.registration,
             loading_plan: None,
-            excluded_rows: &self.excluded_rows,
+            exclusions: &self.exclusions,
             minimum_samples: self.minimum_samples,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dataset::{Options, Registration};
+use dataset::{Exclusions, Options, Registration};
 use protocol::{Mode, NodeId};
 use researcher::Definition;
 use researcher::report::{ComparedModel, Comparison, Emphasis};
@@ -122,7 +122,7 @@ impl Trainer<'_> {
             memory_limit: None,
             class: String::new(),
             scratch: self.work.join(name),
-            folder: None,
+            folders: Vec::new(),
             state: None,
         };
         let arguments = Value::Object(experiment.training_args.clone());
@@ -136,7 +136,7 @@ impl Trainer<'_> {
             path,
             registration: &registration,
             loading_plan: None,
-            excluded_rows: &[],
+            exclusions: Exclusions::none(),
             minimum_samples: 1,
         };
         instance.open_data(&grant, &mut Unfollowed)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use dataset::{Options, Registered, register};
+use dataset::{Exclusions, Options, Registered, register};
 use protocol::{Code, MetricsReport, Mode, Warning};
 use runtime::{
     Assignment, DataGrant, DataSummary, ExportSummary, Failure, Interruption, Measurement, Monitor,
@@ -120,7 +120,7 @@ impl Ward {
             memory_limit: None,
             class: String::new(),
             scratch: self.folder.path().join("round"),
-            folder: None,
+            folders: Vec::new(),
             state: None,
         }
     }
@@ -170,7 +170,7 @@ impl Ward {
             path: &self.table,
             registration: &self.registration,
             loading_plan: None,
-            excluded_rows: &[],
+            exclusions: Exclusions::none(),
             minimum_samples: self.minimum_samples,
         };
         let data = instance.open_data(&grant, &mut recorder)?;

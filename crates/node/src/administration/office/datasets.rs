@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use dataset::{
-    AttachedPlan, Changed, Comparison, Interrupt, LoadingPlan, Registered, Watch, compare,
-    describe, loading_plan,
+    AttachedPlan, Changed, Comparison, Exclusions, Interrupt, LoadingPlan, Registered, Watch,
+    compare, describe, loading_plan,
 };
 use protocol::wire::v1;
 use protocol::{DatasetId, DatasetSummary};
@@ -49,6 +49,7 @@ impl Office {
             registration,
             loading_plan,
             minimum_level: addition.minimum_level,
+            exclusions: Exclusions::default(),
             added_at: self.site.clock.now(),
             updated_at: None,
         };

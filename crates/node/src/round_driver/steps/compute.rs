@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use dataset::Kind;
+use dataset::Interrupt;
 use parameters::Reader;
 use protocol::{ArtifactReference, Code, MetricsReport, Phase, Warning};
 use round::{Export, Failure, Outcome};
@@ -117,7 +117,7 @@ impl Thread {
             memory_limit: self.work.site.config.memory_limit,
             class: request.class.clone(),
             scratch: absolute(&self.work.site.folder.round_scratch(request.round_id))?,
-            folder: (dataset.registration.kind() != Kind::Table).then(|| dataset.path.clone()),
+            folders: readable_folders(&dataset)?,
             state: interpreter.as_ref().map(|_| self.state()).transpose()?,
         };
         let site = &self.work.site;
@@ -181,7 +181,7 @@ impl Thread {
             path: &dataset.path,
             registration: &dataset.registration,
             loading_plan: dataset.loading_plan.as_ref(),
-            excluded_rows: &[],
+            exclusions: &dataset.exclusions,
             minimum_samples,
         };
         let summary = instance.open_data(&grant, &mut monitor)?;
@@ -314,6 +314,15 @@ fn declare(parameters: &Path, metrics: &[String]) -> Result<Declaration, Fault> 
         description: reader.description().map(str::to_owned),
         metrics: metrics.to_vec(),
     })
+}
+
+/// The folders that a plan reads in place; without those of excluded patients.
+fn readable_folders(dataset: &Dataset) -> Result<Vec<PathBuf>, Fault> {
+    let mut interrupt = Interrupt::never();
+    let exclusions = &dataset.exclusions;
+    exclusions
+        .readable_folders(&dataset.path, &dataset.registration, &mut interrupt)
+        .map_err(|error| runtime::Failure::from(error).into())
 }
 
 /// Refuses a dataset that is not loaded as the request expects.
