@@ -33,7 +33,7 @@ pub fn first_parameters(
         memory_limit: None,
         class: experiment.class.clone(),
         scratch: scratch.to_owned(),
-        folder: None,
+        folders: Vec::new(),
         state: None,
     };
     let arguments = experiment.training_arguments();
