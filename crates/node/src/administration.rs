@@ -13,16 +13,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataset::Progress;
+use dataset::{Exclusions, Progress};
 use protocol::RoundId;
 use serde::de::DeserializeOwned;
 use store::{FolderLock, SystemClock};
 
 pub use answer::{
-    Cancellation, DatasetCheck, DatasetDetails, PlanDetails, PythonCheck, Retyping, RoundDetails,
+    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, PlanDetails, PythonCheck, Retyping, RoundDetails,
     Status,
 };
-pub use request::{Acceptance, DatasetAddition, DatasetEdit, PythonRequest, Request};
+pub use request::{Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, PythonRequest, Request};
 
 pub(crate) use office::Office;
 pub(crate) use onlooker::Onlooker;
@@ -230,6 +230,28 @@ impl Administration {
         edit: DatasetEdit,
     ) -> Result<DatasetDetails, Error> {
         self.ask(Request::DatasetEdit { name: name.to_owned(), edit }).await
+    }
+
+    /// Changes whom a dataset leaves out.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name, it names no patients, or the list takes no more.
+    pub async fn dataset_exclude(
+        &self,
+        name: &str,
+        change: ExclusionChange,
+    ) -> Result<ExclusionReport, Error> {
+        self.ask(Request::DatasetExclude { name: name.to_owned(), change }).await
+    }
+
+    /// The patients whom a dataset leaves out.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of this name.
+    pub async fn dataset_exclusions(&self, name: &str) -> Result<Exclusions, Error> {
+        self.ask(Request::DatasetExclusions { name: name.to_owned() }).await
     }
 
     /// Attaches a data loading plan to a dataset, in place of the one it has; without a text, none.

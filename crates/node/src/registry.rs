@@ -26,6 +26,9 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A patient cannot be left out of a dataset.
+    #[error(transparent)]
+    Exclusions(dataset::Error),
     /// No plan has this digest, or more than one starts with it.
     #[error("plan \"{digest}\" is not known here")]
     UnknownPlan {

@@ -132,12 +132,11 @@ fn interpreter() -> Option<PathBuf> {
     found
 }
 
-/// One hospital with a folder that a script writes; gives the metric after each round that trains.
-fn train(script: &str, options: &[&str], plan: &str, metric: &str) -> Option<Vec<f64>> {
-    let interpreter = interpreter()?;
+/// One hospital, not started, with a folder that a script writes.
+fn prepare(interpreter: &Path, script: &str, options: &[&str]) -> Federation {
     let mut federation = Federation::without_hospitals();
     let folder = federation.folder().join("files");
-    write(&interpreter, script, &folder);
+    write(interpreter, script, &folder);
     let hospital = federation.prepare_empty_hospital("north");
     let shown = folder.to_string_lossy();
     let add = ["node", "dataset", "add", &shown, "--name", "scans", "--tag", "breast-cancer"];
@@ -148,19 +147,31 @@ fn train(script: &str, options: &[&str], plan: &str, metric: &str) -> Option<Vec
         command.extend(table.iter().map(String::as_str));
     }
     hospital.document(&command);
-    let shown = hospital.document(&["node", "dataset", "show", "scans"]);
     hospital.document(&["node", "python", "add", &interpreter.to_string_lossy()]);
-    hospital.start();
-    let file = ExperimentFile {
+    federation
+}
+
+fn experiment(plan: &str, interpreter: &Path) -> ExperimentFile {
+    ExperimentFile {
         min_nodes: 1,
         training: TRAINING,
         python: Some(PythonPlan {
             text: plan.to_owned(),
             model_args: "",
-            interpreter: interpreter.clone(),
+            interpreter: interpreter.to_owned(),
         }),
         ..ExperimentFile::default()
-    };
+    }
+}
+
+/// Trains at one hospital with a folder that a script writes; gives the metric after each round that trains.
+fn train(script: &str, options: &[&str], plan: &str, metric: &str) -> Option<Vec<f64>> {
+    let interpreter = interpreter()?;
+    let mut federation = prepare(&interpreter, script, options);
+    let hospital = federation.hospital("north");
+    let shown = hospital.document(&["node", "dataset", "show", "scans"]);
+    hospital.start();
+    let file = experiment(plan, &interpreter);
     let experiment = federation.submit_approved(&file);
     experiment.await_model();
     let found = federation.coordinator.document(&["dataset", "search", "breast-cancer"]);
@@ -214,6 +225,48 @@ fn a_convolutional_network_learns_from_a_folder_of_images() {
     let Some(accuracy) = train(PICTURES, &[], TEXTURE, "ACCURACY") else { return };
     assert_eq!(accuracy.len(), 2);
     assert!(accuracy[1] > 0.9, "{accuracy:?}");
+}
+
+/// Looks for one subject by its path and in the folder, and does not train where it finds it.
+const SEARCH: &str = r#"
+    def training_data(self):
+        import os
+        def found(subject):
+            try:
+                with open(os.path.join(self.dataset_path, subject, "T1", "image.nii.gz"), "rb") as file:
+                    return len(file.read()) > 0
+            except OSError:
+                return False
+        listed = [place for place, _, files in os.walk(self.dataset_path) if files]
+        if found("sub-07") or any("sub-07" in place for place in listed):
+            raise ZeroDivisionError
+        if not found("sub-08"):
+            raise LookupError
+"#;
+
+#[test]
+fn a_subject_who_withdrew_is_out_of_a_plans_reach() {
+    let Some(interpreter) = interpreter() else { return };
+    let options = ["--modality", "T1", "--modality", "label", "--subject-column", "subject"];
+    let mut federation = prepare(&interpreter, VOLUMES, &options);
+    let hospital = federation.hospital("north");
+    let exclude = ["node", "dataset", "exclude", "scans", "--patient", "sub-07"];
+    let report = hospital.document(&exclude);
+    assert_eq!((&report["count"]["samples"], &report["count"]["unknown"]), (&1.into(), &0.into()));
+    hospital.start();
+    let plan = SEGMENTATION.replace("\n    def training_data(self):\n", SEARCH);
+    assert_ne!(plan, SEGMENTATION);
+    let experiment = federation.submit_approved(&experiment(&plan, &interpreter));
+    experiment.await_model();
+    // A quarter of the 47 others is kept for validation.
+    let used = experiment.used(&federation.coordinator, 2);
+    assert_eq!(used, [("north".to_owned(), 36)]);
+    // Whom nobody excludes is found by the same search.
+    let hospital = federation.hospital("north");
+    hospital.document(&["node", "dataset", "include", "scans", "--all"]);
+    let again = federation.submit(&self::experiment(&plan, &interpreter));
+    let paused = again.await_named("paused");
+    assert!(paused["message"].as_str().is_some_and(|text| text.contains("training")), "{paused}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dataset::registration::RegisteredColumn;
-use dataset::{AttachedPlan, Kind, Registered};
+use dataset::{AttachedPlan, ExclusionCount, Exclusions, Kind, Registered};
 use protocol::{
     ColumnType, DatasetId, DatasetName, Digest, NodeId, Timestamp, TrainReply, TrainRequest,
 };
@@ -86,6 +86,9 @@ pub struct DatasetDetails {
     /// The level of the sandbox that its Python plans need, where it is more than the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_level: Option<Level>,
+    /// How many patients are left out of every round.
+    #[serde(default)]
+    pub excluded_patients: u64,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -112,8 +115,40 @@ impl From<Dataset> for DatasetDetails {
             folder: folder(&dataset.registration),
             loading_plan: dataset.loading_plan,
             minimum_level: dataset.minimum_level,
+            excluded_patients: dataset.exclusions.len() as u64,
             added_at: dataset.added_at,
             updated_at: dataset.updated_at,
+        }
+    }
+}
+
+/// What a change of the list of patients who withdrew came to. It names none of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExclusionReport {
+    /// The dataset.
+    pub name: DatasetName,
+    /// What it is made of.
+    pub kind: Kind,
+    /// How many patients are on the list now.
+    pub patients: u64,
+    /// How many came to it or went from it.
+    pub changed: u64,
+    /// What the list means for the dataset, where that could be read.
+    pub count: Option<ExclusionCount>,
+    /// Why it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<String>,
+}
+
+impl ExclusionReport {
+    pub(super) fn new(dataset: &Dataset, exclusions: &Exclusions, changed: u64) -> Self {
+        Self {
+            name: dataset.name.clone(),
+            kind: dataset.registration.kind(),
+            patients: exclusions.len() as u64,
+            changed,
+            count: None,
+            uncounted: None,
         }
     }
 }

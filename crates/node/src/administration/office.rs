@@ -3,6 +3,7 @@
 mod audited;
 mod datasets;
 mod examination;
+mod exclusions;
 mod pythons;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,10 @@ impl Office {
             Request::DatasetAttachPlan { name, plan } => {
                 answer(self.dataset_attach_plan(name, plan, onlooker).await?)
             }
+            Request::DatasetExclude { name, change } => {
+                answer(self.dataset_exclude(name, change, onlooker).await?)
+            }
+            Request::DatasetExclusions { name } => answer(self.dataset(name).await?.exclusions),
             Request::DatasetRemove { name } => {
                 answer(self.dataset_remove(name, onlooker.actor()).await?)
             }
@@ -359,6 +364,7 @@ fn refused_by_registry(error: &registry::Error) -> Error {
         registry::Error::DatasetExists { .. } => {
             Some("choose another name, or remove the old one with `wardround node dataset remove`")
         }
+        registry::Error::Exclusions(error) => error.hint(),
         registry::Error::UnknownPython { .. } => {
             Some("list them with `wardround node python list`")
         }

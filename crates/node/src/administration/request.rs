@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataset::Description;
+use dataset::{Description, Exclusions};
 use protocol::{DatasetName, RoundId};
 use sandbox::Level;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,18 @@ pub enum Request {
         name: String,
         /// The plan's text; none to go without.
         plan: Option<String>,
+    },
+    /// Change whom a dataset leaves out.
+    DatasetExclude {
+        /// Its name.
+        name: String,
+        /// The change.
+        change: ExclusionChange,
+    },
+    /// List whom a dataset leaves out.
+    DatasetExclusions {
+        /// Its name.
+        name: String,
     },
     /// Forget a dataset.
     DatasetRemove {
@@ -172,6 +184,24 @@ pub struct DatasetEdit {
     /// Another level of the sandbox that its Python plans need.
     #[serde(default)]
     pub minimum_level: Option<Level>,
+}
+
+/// How the list of patients who withdrew changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionChange {
+    /// These are left out, too.
+    Exclude {
+        /// By the dataset's identifiers.
+        patients: Exclusions,
+    },
+    /// These are not left out any more.
+    Include {
+        /// By the dataset's identifiers.
+        patients: Exclusions,
+    },
+    /// Nobody is left out any more.
+    IncludeAll,
 }
 
 /// What to do about a file that has changed.

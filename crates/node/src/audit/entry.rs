@@ -132,6 +132,8 @@ objects! {
     DatasetDigest = "dataset_digest",
     DatasetId = "dataset_id",
     Environment = "environment",
+    ExcludedPatients = "excluded_patients",
+    ExcludedSamples = "excluded_samples",
     Experiment = "experiment",
     Interpreter = "interpreter",
     Key = "key",
@@ -160,6 +162,8 @@ pub(crate) enum Change {
     Card,
     /// Its data loading plan.
     LoadingPlan,
+    /// Whom it leaves out.
+    Exclusions,
 }
 
 impl Entry {
@@ -191,6 +195,7 @@ impl Entry {
             Change::Content => "content",
             Change::Card => "card",
             Change::LoadingPlan => "loading-plan",
+            Change::Exclusions => "exclusions",
         };
         self.with(Object::Change, change)
     }

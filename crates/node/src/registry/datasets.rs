@@ -75,12 +75,32 @@ pub fn add(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error
     Ok(())
 }
 
-/// Replaces what is known of a dataset that is there.
+/// Replaces what is known of a dataset that is there, but for whom it leaves out: whoever withdrew while this was
+/// prepared stays withdrawn.
 ///
 /// # Errors
 ///
 /// [`Error::UnknownDataset`] where it is not.
 pub fn replace(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
+    let known = by_id(transaction, dataset.dataset_id)?;
+    let known = known.ok_or(Error::UnknownDataset { name: dataset.name.to_string() })?;
+    write(transaction, &Dataset { exclusions: known.exclusions, ..dataset.clone() })
+}
+
+/// Changes whom a dataset leaves out.
+///
+/// # Errors
+///
+/// [`Error::UnknownDataset`] where it is not.
+pub fn exclude(
+    transaction: &Transaction<'_>,
+    dataset: &Dataset,
+    exclusions: &Exclusions,
+) -> Result<(), Error> {
+    write(transaction, &Dataset { exclusions: exclusions.clone(), ..dataset.clone() })
+}
+
+fn write(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
     let changed = transaction.execute(
         "UPDATE node_datasets SET body = ?2 WHERE dataset_id = ?1",
         params![dataset.dataset_id.to_string(), to_json(dataset)],

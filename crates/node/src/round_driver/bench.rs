@@ -44,6 +44,8 @@ pub(crate) struct ScalarCount {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     pub(crate) sample_count: u64,
+    /// Rows or subjects of patients who withdrew.
+    pub(crate) excluded: u64,
     pub(crate) metrics_before: Option<MetricsReport>,
     pub(crate) metrics_after: Option<MetricsReport>,
     pub(crate) optimizer_args: Map<String, Value>,

@@ -9,6 +9,7 @@ mod coordinator;
 mod databases;
 mod datasets;
 mod doctor;
+mod exclusions;
 mod failures;
 mod machine;
 mod restarts;

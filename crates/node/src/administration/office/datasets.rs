@@ -225,7 +225,7 @@ impl From<dataset::registration::Retyped> for Retyping {
 }
 
 /// Works on a thread where it may block, for as long as somebody waits for it.
-async fn watched<T: Send + 'static>(
+pub(super) async fn watched<T: Send + 'static>(
     onlooker: &Onlooker,
     work: impl FnOnce(&mut Watch<'_>) -> Result<T, dataset::Error> + Send + 'static,
 ) -> Result<T, dataset::Error> {
@@ -262,7 +262,7 @@ fn parse_plan(text: Option<&str>) -> Result<Option<LoadingPlan>, Error> {
     plan.map_err(|error| refused(&error, Some("`wardround node dataset add --help` shows a plan")))
 }
 
-fn refused_dataset(path: &Path, error: &dataset::Error) -> Error {
+pub(super) fn refused_dataset(path: &Path, error: &dataset::Error) -> Error {
     Error::Refused {
         message: format!("{}: {}", path.display(), chain(error)),
         hint: error.hint().map(str::to_owned),

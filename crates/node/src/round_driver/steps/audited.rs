@@ -17,6 +17,7 @@ pub(super) async fn record(work: &Work, outcome: Outcome) -> Result<Outcome, Fau
     } else if let Outcome::DataOpened { training_rows, validation_rows, .. } = &outcome {
         // It is synchronised with the release, the next that is recorded of this round.
         let entry = entry(work, Action::RoundSplit).split(*training_rows, *validation_rows);
+        let entry = entry.number(Object::ExcludedSamples, work.findings.excluded);
         work.site.audit.note(with_dataset(entry, dataset(work).await?.as_ref())).await;
     } else if matches!(outcome, Outcome::EgressAllowed { .. }) {
         permit(work, release(work).await?).await?;

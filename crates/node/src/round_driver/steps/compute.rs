@@ -186,6 +186,7 @@ impl Thread {
         };
         let summary = instance.open_data(&grant, &mut monitor)?;
         self.work.findings.sample_count = summary.train;
+        self.work.findings.excluded = summary.excluded;
         self.warn(&summary.warnings);
         Ok(Outcome::DataOpened {
             training_rows: summary.train,

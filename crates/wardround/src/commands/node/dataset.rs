@@ -2,6 +2,7 @@
 
 mod add;
 mod check;
+mod exclude;
 mod folder;
 mod list;
 mod loading_plan;
@@ -34,6 +35,13 @@ pub(crate) enum Command {
     LoadingPlan(loading_plan::Arguments),
     /// Change a dataset's tags, description, or the sandbox that its plans need.
     Update(update::Arguments),
+    /// Leave patients who withdrew out of every round.
+    #[command(after_help = exclude::HELP)]
+    Exclude(exclude::Arguments),
+    /// Leave patients out no longer.
+    Include(exclude::Inclusion),
+    /// List the patients who are left out.
+    Excluded(One),
     /// Forget a dataset; its file stays.
     Remove(One),
 }
@@ -55,6 +63,9 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Check(arguments) => wait(check::run(arguments, printer)),
         Command::LoadingPlan(arguments) => wait(loading_plan::run(arguments, printer)),
         Command::Update(arguments) => wait(update::run(arguments, printer)),
+        Command::Exclude(arguments) => wait(exclude::exclude(arguments, printer)),
+        Command::Include(arguments) => wait(exclude::include(arguments, printer)),
+        Command::Excluded(one) => wait(exclude::list(one, printer)),
         Command::Remove(one) => wait(remove::run(one, printer)),
     }
 }
