@@ -12,6 +12,7 @@
 //! use, 413 too long, 416 no such range, 422 another digest, 429 too many uploads of the caller, 507 full,
 //! 503 out of order.
 
+mod allocator;
 pub mod client;
 pub mod destination;
 mod download;

@@ -16,7 +16,7 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::destination::{self, Destination, FileDestination};
-use super::{AT_ONCE, CHUNK, download, upload};
+use super::{AT_ONCE, CHUNK, allocator, download, upload};
 use crate::caller::introduction;
 use crate::dial::connect;
 use crate::{Address, BackOff, Caller};
@@ -129,6 +129,7 @@ impl Error {
 impl ArtifactClient {
     /// Makes a client; nothing is dialled yet.
     pub fn new(address: Address, caller: Caller, settings: Settings) -> Self {
+        allocator::expect_chunks();
         Self { kept: Arc::default(), address, caller, settings, progress: None }
     }
 

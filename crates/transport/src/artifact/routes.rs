@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use super::range::{self, Selection};
 use super::read_ahead::send;
 use super::shelf::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
-use super::{AT_ONCE, CHUNKS_WAITING};
+use super::{AT_ONCE, CHUNKS_WAITING, allocator};
 use crate::Caller;
 
 /// Makes the routes over `shelf`.
@@ -32,6 +32,7 @@ use crate::Caller;
 /// [`require_caller`](crate::caller::require_caller) puts there; without one they refuse.
 /// An upload that brings no byte for `silence` is let go; what arrived stays.
 pub fn routes(shelf: Arc<dyn ArtifactShelf>, silence: Duration) -> Router {
+    allocator::expect_chunks();
     let state = Served { shelf, silence };
     Router::new()
         .route("/artifacts/{digest}", get(download).put(put))
