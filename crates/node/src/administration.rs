@@ -14,15 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataset::{Exclusions, Progress};
-use protocol::RoundId;
+use protocol::{DatasetName, RoundId};
 use serde::de::DeserializeOwned;
 use store::{FolderLock, SystemClock};
 
 pub use answer::{
-    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, PlanDetails, PythonCheck, Retyping, RoundDetails,
-    Status,
+    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, PlanDetails, PythonCheck,
+    Retyping, RoundDetails, Status,
 };
-pub use request::{Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, PythonRequest, Request};
+pub use request::{
+    Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, PolicyRequest, PythonRequest,
+    Request,
+};
 
 pub(crate) use office::Office;
 pub(crate) use onlooker::Onlooker;
@@ -33,6 +36,7 @@ use crate::config::Config;
 use crate::doctor::Finding;
 use crate::folder::Folder;
 use crate::node::{self, open_site};
+use crate::policy::PolicyShown;
 use crate::registry::plans::KnownPlan;
 use crate::registry::pythons::Interpreter;
 use crate::registry::rounds::RoundRow;
@@ -322,6 +326,24 @@ impl Administration {
     /// Where there is none of this name.
     pub async fn python_remove(&self, name: &str) -> Result<(), Error> {
         self.ask(Request::Python(PythonRequest::Remove { name: name.to_owned() })).await
+    }
+
+    /// The policy in effect for a dataset, or for those that its file does not name.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn policy_show(&self, dataset: Option<DatasetName>) -> Result<PolicyShown, Error> {
+        self.ask(Request::Policy(PolicyRequest::Show { dataset })).await
+    }
+
+    /// Reads the policy's file again, for rounds that start from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where a line breaks a rule; what was in effect stays.
+    pub async fn policy_reload(&self) -> Result<PolicyShown, Error> {
+        self.ask(Request::Policy(PolicyRequest::Reload)).await
     }
 
     /// All known plans, the latest first.

@@ -145,6 +145,8 @@ pub fn init(folder: &Folder, name: &NodeId, coordinator: &Address) -> Result<(),
     }
     create_private(folder).map_err(unwritable)?;
     crate::audit::create_key(folder).map_err(|error| unwritable(io::Error::other(error)))?;
+    let policy = crate::policy::TEMPLATE.as_bytes();
+    write_whole(&folder.policy(), policy, Durability::PowerLoss).map_err(unwritable)?;
     let text = Config::template(name, coordinator);
     write_whole(&folder.configuration(), text.as_bytes(), Durability::PowerLoss).map_err(unwritable)
 }

@@ -235,7 +235,7 @@ impl Dispatcher {
 
     /// Drops what is older than it is kept for.
     async fn sweep(&self) {
-        let kept = self.site.config.keep_replies();
+        let kept = self.site.keep_replies();
         let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
         let before = self.site.clock.now().milliseconds().saturating_sub(kept);
         let before = protocol::Timestamp::from_milliseconds(before);

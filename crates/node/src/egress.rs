@@ -8,6 +8,8 @@ use protocol::{Code, Detail, MetricsReport, Warning};
 use round::Failure;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{Altered, Terms};
+
 /// The declared content of an update: exactly this may leave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,13 +20,6 @@ pub(crate) struct Declaration {
     pub(crate) description: Option<String>,
     /// The metrics that the plan declares.
     pub(crate) metrics: Vec<String>,
-}
-
-/// The owner's bounds on what leaves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Policy {
-    pub(crate) minimum_validation_samples: u64,
-    pub(crate) maximum_update_norm: Option<f64>,
 }
 
 /// Why an update may not leave: the code and detail for the reply, the text for the node's log.
@@ -38,7 +33,7 @@ pub(crate) struct Refusal {
 pub(crate) fn check_update(
     path: &Path,
     declaration: &Declaration,
-    policy: Policy,
+    terms: &Terms,
 ) -> Result<(), Refusal> {
     let reader = Reader::open(path).map_err(refused)?;
     let differences = declaration.schema.differences(reader.schema());
@@ -57,18 +52,24 @@ pub(crate) fn check_update(
     if size != expected {
         return Err(denied("the update's file has another length than its tensors give"));
     }
+    if let Some(limit) = terms.maximum_update_bytes
+        && size > limit
+    {
+        let text = format!("the update has {size} bytes, at most {limit} may leave");
+        return Err(Refusal::beyond("update_bytes", count(limit), count(size), text));
+    }
     reader.check_finite().map_err(refused)?;
-    check_norm(&reader, policy)
+    check_norm(&reader, terms)
 }
 
 /// Takes out of a report what may not leave; tells what was taken.
 pub(crate) fn filter_metrics(
     report: &mut Option<MetricsReport>,
     declared: &[String],
-    policy: Policy,
+    terms: &Terms,
 ) -> Vec<Warning> {
     let Some(measured) = report else { return Vec::new() };
-    if measured.validation_count < policy.minimum_validation_samples {
+    if measured.validation_count < terms.minimum_validation_samples {
         *report = None;
         return vec![Warning::MetricWithheld];
     }
@@ -79,6 +80,13 @@ pub(crate) fn filter_metrics(
     if measured.metrics.len() < before {
         warnings.push(Warning::MetricNotDeclared);
     }
+    if terms.metrics.apply(&mut measured.metrics) == Altered::Yes {
+        warnings.push(Warning::MetricPolicy);
+    }
+    // Sums are exact, and say all that was rounded or left out.
+    if !terms.metrics.are_open() && measured.sums.take().is_some() {
+        warnings.push(Warning::MetricPolicy);
+    }
     if measured.sums.as_ref().is_some_and(|sums| sums.to_string().len() > LARGEST_SUMS) {
         measured.sums = None;
         warnings.push(Warning::MetricWithheld);
@@ -86,17 +94,28 @@ pub(crate) fn filter_metrics(
     warnings
 }
 
-fn check_norm(reader: &Reader, policy: Policy) -> Result<(), Refusal> {
-    let Some(limit) = policy.maximum_update_norm else { return Ok(()) };
+fn check_norm(reader: &Reader, terms: &Terms) -> Result<(), Refusal> {
+    let Some(limit) = terms.maximum_update_norm else { return Ok(()) };
     let norm = reader.l2_norm().map_err(refused)?;
     if norm <= limit {
         return Ok(());
     }
-    let detail = Detail::Bound { bound: "update_norm".to_owned(), limit, requested: norm };
-    Err(Refusal {
-        failure: Box::new(Failure { code: Code::EgressDenied, detail: Some(detail) }),
-        text: format!("the update has norm {norm}, at most {limit} may leave"),
-    })
+    let text = format!("the update has norm {norm}, at most {limit} may leave");
+    Err(Refusal::beyond("update_norm", limit, norm, text))
+}
+
+impl Refusal {
+    /// A bound of the owner's is exceeded.
+    fn beyond(bound: &str, limit: f64, requested: f64, text: String) -> Self {
+        let detail = Detail::Bound { bound: bound.to_owned(), limit, requested };
+        let failure = Failure { code: Code::EgressDenied, detail: Some(detail) };
+        Self { failure: Box::new(failure), text }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53, or only shown")]
+fn count(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 fn tensors(differences: &[parameters::schema::Difference]) -> Failure {
@@ -140,7 +159,9 @@ mod tests {
 
     use super::*;
 
-    const OPEN: Policy = Policy { minimum_validation_samples: 10, maximum_update_norm: None };
+    fn open() -> Terms {
+        Terms::of_tests("")
+    }
 
     fn model(values: [f32; 2]) -> Parameters {
         let mut model = Parameters::new();
@@ -148,7 +169,7 @@ mod tests {
         model
     }
 
-    fn check(bytes: &[u8], policy: Policy) -> Result<(), Refusal> {
+    fn check(bytes: &[u8], terms: &Terms) -> Result<(), Refusal> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.safetensors");
         std::fs::write(&path, bytes).unwrap();
@@ -157,16 +178,16 @@ mod tests {
             description: None,
             metrics: Vec::new(),
         };
-        check_update(&path, &declaration, policy)
+        check_update(&path, &declaration, terms)
     }
 
     #[test]
     fn exactly_the_declared_tensors_may_leave() {
         let update = model([1.0, 2.0]);
-        check(&update.to_bytes(None).unwrap(), OPEN).unwrap();
+        check(&update.to_bytes(None).unwrap(), &open()).unwrap();
         let mut more = update.clone();
         more.insert("layers.1.bias", Tensor::from_f32(&[1], &[0.0]).unwrap()).unwrap();
-        let refusal = check(&more.to_bytes(None).unwrap(), OPEN).unwrap_err();
+        let refusal = check(&more.to_bytes(None).unwrap(), &open()).unwrap_err();
         let Some(Detail::Tensors { expected, found }) = refusal.failure.detail else {
             panic!("the detail names the tensors")
         };
@@ -177,17 +198,17 @@ mod tests {
     #[test]
     fn a_text_a_trailing_byte_and_a_value_that_is_not_finite_stay() {
         let update = model([1.0, 2.0]);
-        assert!(check(&update.to_bytes(Some("rows of patients")).unwrap(), OPEN).is_err());
+        assert!(check(&update.to_bytes(Some("rows of patients")).unwrap(), &open()).is_err());
         let mut longer = update.to_bytes(None).unwrap();
         longer.push(0);
-        assert!(check(&longer, OPEN).is_err());
-        assert!(check(&model([f32::NAN, 0.0]).to_bytes(None).unwrap(), OPEN).is_err());
+        assert!(check(&longer, &open()).is_err());
+        assert!(check(&model([f32::NAN, 0.0]).to_bytes(None).unwrap(), &open()).is_err());
     }
 
     #[test]
     fn a_norm_above_the_bound_is_refused_with_both_numbers() {
-        let policy = Policy { maximum_update_norm: Some(1.0), ..OPEN };
-        let refusal = check(&model([3.0, 4.0]).to_bytes(None).unwrap(), policy).unwrap_err();
+        let policy = Terms::of_tests("maximum_update_norm = 1.0");
+        let refusal = check(&model([3.0, 4.0]).to_bytes(None).unwrap(), &policy).unwrap_err();
         assert_eq!(
             refusal.failure.detail,
             Some(Detail::Bound { bound: "update_norm".to_owned(), limit: 1.0, requested: 5.0 })
@@ -202,10 +223,10 @@ mod tests {
         };
         let declared = ["ACCURACY".to_owned()];
         let mut few = report(9);
-        assert_eq!(filter_metrics(&mut few, &declared, OPEN), [Warning::MetricWithheld]);
+        assert_eq!(filter_metrics(&mut few, &declared, &open()), [Warning::MetricWithheld]);
         assert_eq!(few, None);
         let mut enough = report(10);
-        assert_eq!(filter_metrics(&mut enough, &declared, OPEN), [Warning::MetricNotDeclared]);
+        assert_eq!(filter_metrics(&mut enough, &declared, &open()), [Warning::MetricNotDeclared]);
         assert_eq!(enough.unwrap().metrics, [("ACCURACY".to_owned(), 0.9)]);
     }
 
@@ -214,7 +235,7 @@ mod tests {
         let names: Vec<String> = (0..40).map(|number| format!("custom_{number}")).collect();
         let metrics = names.iter().map(|name| (name.clone(), 0.5)).collect();
         let mut report = Some(MetricsReport { metrics, validation_count: 10, sums: None });
-        assert_eq!(filter_metrics(&mut report, &names, OPEN), [Warning::MetricNotDeclared]);
+        assert_eq!(filter_metrics(&mut report, &names, &open()), [Warning::MetricNotDeclared]);
         let left: Vec<String> = report.unwrap().metrics.into_iter().map(|(name, _)| name).collect();
         assert_eq!(left, names[..32]);
     }
@@ -229,10 +250,10 @@ mod tests {
         let declared = ["ACCURACY".to_owned()];
         // The text stands between two quotes.
         let mut largest = report(LARGEST_SUMS - 2);
-        assert!(filter_metrics(&mut largest, &declared, OPEN).is_empty());
+        assert!(filter_metrics(&mut largest, &declared, &open()).is_empty());
         assert_eq!(largest, report(LARGEST_SUMS - 2));
         let mut larger = report(LARGEST_SUMS - 1);
-        assert_eq!(filter_metrics(&mut larger, &declared, OPEN), [Warning::MetricWithheld]);
+        assert_eq!(filter_metrics(&mut larger, &declared, &open()), [Warning::MetricWithheld]);
         let larger = larger.unwrap();
         assert_eq!((larger.metrics.len(), larger.sums), (1, None));
     }

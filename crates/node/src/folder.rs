@@ -26,6 +26,11 @@ impl Folder {
         self.root.join("node.toml")
     }
 
+    /// The commented policy, `policy.toml`.
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("policy.toml")
+    }
+
     /// Journal, datasets, plans and rounds: `node.sqlite`.
     pub fn database(&self) -> PathBuf {
         self.root.join("node.sqlite")

@@ -1,7 +1,7 @@
 //! The daemon: a folder's lock, its rounds, its line to the coordinator, its owner's commands.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use protocol::Timestamp;
 use store::artifact::{ArtifactStore, Settings};
@@ -19,6 +19,8 @@ use crate::folder::Folder;
 use crate::link::Link;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::policy;
+use crate::policy_file;
 use crate::pythons::Pythons;
 use crate::registry;
 use crate::self_test;
@@ -47,6 +49,9 @@ pub enum Error {
     /// Its configuration or folder is not usable.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// Its policy is not usable.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     /// Another process holds the folder.
     #[error(transparent)]
     Lock(#[from] store::folder_lock::Error),
@@ -114,6 +119,7 @@ impl Node {
         let Self { site, commands, inbox, started_at, _lock } = self;
         let token = CancellationToken::new();
         record(&site, Action::NodeStart).await;
+        policy_file::account(&site).await;
         empty_scratch(&site.folder)?;
         site.pin_plans().await?;
         let mut dispatcher = Dispatcher::new(Arc::clone(&site), token.clone());
@@ -161,6 +167,7 @@ pub(crate) fn open_site(
         .map_err(|source| Error::Folder { path: folder.root().to_owned(), source })?;
     let database =
         Database::open(&folder.database(), &[journal::MIGRATIONS, registry::MIGRATIONS])?;
+    let policy = policy_file::load(folder, &config, &database)?;
     let settings = Settings { capacity: Some(config.cache_bytes), ..Settings::default() };
     let store = ArtifactStore::open(&folder.artifacts(), settings, Arc::clone(&clock))?;
     let audit = Audit::new(folder, &config.name, &clock)
@@ -173,6 +180,7 @@ pub(crate) fn open_site(
         self_test: Default::default(),
         folder: folder.clone(),
         config,
+        policy: RwLock::new(Arc::new(policy)),
         clock,
         database,
         carrier: Carrier::new(store, way),

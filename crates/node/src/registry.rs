@@ -116,6 +116,30 @@ pub fn set_paused(transaction: &Transaction<'_>, paused: bool) -> Result<(), Err
     Ok(())
 }
 
+/// The policy that was in effect last: its digest, or `none` for a folder without a file; nothing before the first.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn policy(transaction: &Transaction<'_>) -> Result<Option<String>, Error> {
+    let select = "SELECT value FROM node_settings WHERE key = 'policy'";
+    Ok(transaction.query_row(select, [], |row| row.get(0)).optional()?)
+}
+
+/// Notes which policy is in effect.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn set_policy(transaction: &Transaction<'_>, digest: &str) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT INTO node_settings (key, value) VALUES ('policy', ?1) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [digest],
+    )?;
+    Ok(())
+}
+
 pub(crate) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("what the registry keeps has names for keys")
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::folder::Folder;
 use crate::node::{self, open_site};
 use crate::notice::Notice;
+use crate::policy_file;
 use crate::registry::{self, rounds};
 use crate::round_driver::{Message, RoundDriver};
 use crate::round_log::chain;
@@ -82,6 +83,7 @@ pub async fn run_request(
         pins.push(site.carrier.store().pin(&reference.digest));
         ingest(&site, path, reference).await?;
     }
+    policy_file::account(&site).await;
     let mut notices = site.notices.subscribe();
     let (driver, sender) = start_or_restore(&site, request).await?;
     let acknowledging = async {

@@ -1,11 +1,12 @@
 //! What the parts of one node share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
-use protocol::{DatasetSummary, Digest};
+use protocol::{DatasetId, DatasetSummary, Digest};
 use store::artifact::Pin;
 use store::{Clock, Database};
 use tokio::sync::broadcast;
@@ -13,10 +14,10 @@ use tokio::sync::broadcast;
 use crate::audit::Audit;
 use crate::carrier::Carrier;
 use crate::config::Config;
-use crate::egress;
 use crate::folder::Folder;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::policy::{Policy, Terms};
 use crate::pythons::Pythons;
 use crate::registry::{self, datasets, plans};
 use crate::self_test::SelfTest;
@@ -25,6 +26,8 @@ use crate::slots::Slots;
 /// One node's configuration, storage and line.
 pub(crate) struct Site {
     pub(crate) config: Config,
+    /// The owner's policy as it was read last.
+    pub(crate) policy: RwLock<Arc<Policy>>,
     pub(crate) folder: Folder,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) database: Database,
@@ -45,21 +48,38 @@ impl Site {
         drop(self.notices.send(notice));
     }
 
-    /// The owner's bounds on what leaves.
-    pub(crate) fn egress_policy(&self) -> egress::Policy {
-        egress::Policy {
-            minimum_validation_samples: self.config.minimum_validation_samples,
-            maximum_update_norm: self.config.maximum_update_norm,
+    /// The owner's policy.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        // Every change is one assignment that cannot panic half-way.
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the owner's policy says of a dataset.
+    pub(crate) fn terms(&self, id: DatasetId) -> Result<Arc<Terms>, registry::Error> {
+        let policy = self.policy();
+        if policy.is_uniform() {
+            return Ok(Arc::clone(policy.general()));
         }
+        let look = |transaction: &store::Transaction<'_>| datasets::by_id(transaction, id);
+        let dataset = self.database.read_blocking(look)?;
+        Ok(Arc::clone(dataset.map_or(policy.general(), |dataset| policy.of(&dataset.name))))
+    }
+
+    /// How long replies are kept: a day at least where the policy counts the rounds of a day.
+    pub(crate) fn keep_replies(&self) -> Duration {
+        let kept = self.config.keep_replies();
+        if self.policy().counts_rounds() { kept.max(DAY) } else { kept }
     }
 
     /// What the coordinator may see of the datasets.
     pub(crate) async fn summaries(&self) -> Result<Vec<DatasetSummary>, registry::Error> {
-        let minimum = self.config.minimum_samples;
+        let policy = self.policy();
         self.database
             .read(move |transaction| {
                 let datasets = datasets::all(transaction)?;
-                Ok(datasets.iter().map(|dataset| dataset.summary(minimum)).collect())
+                let minimum =
+                    |dataset: &datasets::Dataset| policy.of(&dataset.name).minimum_samples;
+                Ok(datasets.iter().map(|dataset| dataset.summary(minimum(dataset))).collect())
             })
             .await
     }
@@ -86,3 +106,5 @@ impl Site {
         pins.entry(*digest).or_insert_with(|| self.carrier.store().pin(digest));
     }
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);

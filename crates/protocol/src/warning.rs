@@ -38,6 +38,7 @@ warnings! {
     MetricSingleClass, "metric.single_class", "A metric needs two classes and the validation rows have one.";
     MetricFailed, "metric.failed", "A metric could not be computed.";
     MetricWithheld, "metric.withheld", "Metrics were withheld because too few rows were validated.";
+    MetricPolicy, "metric.policy", "The node's policy withheld metrics, or made them less exact.";
     MetricNotDeclared, "metric.not_declared", "A metric was withheld because the plan does not declare it.";
     ScalarsDropped, "scalars.dropped", "Some scalars were not sent because the round made too many.";
     GpuMissing, "gpu.missing", "The round ran on the processor because the node has no usable GPU.";

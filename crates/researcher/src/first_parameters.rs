@@ -31,6 +31,7 @@ pub fn first_parameters(
         dataset_digest: Digest::of(b""),
         columns: resolved.columns.clone(),
         memory_limit: None,
+        disk_limit: None,
         class: experiment.class.clone(),
         scratch: scratch.to_owned(),
         folders: Vec::new(),

@@ -48,6 +48,8 @@ pub struct Assignment {
     pub columns: Vec<String>,
     /// The most bytes of memory that the round may use, where the node sets a limit.
     pub memory_limit: Option<u64>,
+    /// The most bytes that a plan in a process of its own may write to its scratch folder, where the node sets a limit.
+    pub disk_limit: Option<u64>,
     /// The plan's class inside a Python plan; empty for the only one, and for other plans.
     pub class: String,
     /// The node's folder for this round and nothing else; it may not be there yet.

@@ -36,6 +36,8 @@ pub enum Interruption {
     Cancelled,
     /// The round's time is over.
     DeadlineExceeded,
+    /// The plan has had all the time that its node gives it.
+    TimeIsUp,
 }
 
 impl Interruption {
@@ -45,6 +47,7 @@ impl Interruption {
         match self {
             Self::Cancelled => Code::Cancelled,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::TimeIsUp => Code::LimitsTime,
         }
     }
 }

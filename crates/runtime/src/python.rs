@@ -84,7 +84,7 @@ impl Runtime for PythonRuntime {
         })?;
         let mut readable = vec![granted];
         readable.extend_from_slice(&assignment.folders);
-        let job = Job { readable, memory: assignment.memory_limit };
+        let job = Job { readable, memory: assignment.memory_limit, disk: assignment.disk_limit };
         let worker = self.workers.start(&job, monitor)?;
         let source = instance::Source { text, file: PYTHON_FILE, time: self.time };
         let instance = instance::PythonInstance::build(worker, &source, assignment, monitor)?;

@@ -196,6 +196,7 @@ impl Rehearsal<'_> {
             dataset_digest: self.data.registration.digest(),
             columns: self.columns.to_vec(),
             memory_limit: None,
+            disk_limit: None,
             class: self.class.to_owned(),
             scratch: self.folder.join("round"),
             folders: is_folder.then(|| self.data.path.to_owned()).into_iter().collect(),

@@ -4,6 +4,7 @@ mod audited;
 mod datasets;
 mod examination;
 mod exclusions;
+mod policy;
 mod pythons;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ impl Office {
                 answer(self.dataset_remove(name, onlooker.actor()).await?)
             }
             Request::Python(request) => self.python(request, onlooker.actor()).await,
+            Request::Policy(request) => self.policy(request, onlooker.actor()).await,
             Request::PlanList => answer(self.read(plans::all).await?),
             Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
             Request::PlanApprove { digest, note } => {

@@ -68,6 +68,8 @@ pub enum Request {
     },
     /// Something about Python interpreters.
     Python(PythonRequest),
+    /// Something about the policy.
+    Policy(PolicyRequest),
     /// List the plans.
     PlanList,
     /// Show a plan.
@@ -124,6 +126,19 @@ pub enum Request {
         /// Its id.
         round: RoundId,
     },
+}
+
+/// What is asked about the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum PolicyRequest {
+    /// Show what is in effect.
+    Show {
+        /// For which dataset; none for those that the file does not name.
+        dataset: Option<DatasetName>,
+    },
+    /// Read the file again.
+    Reload,
 }
 
 /// A dataset to be registered.

@@ -71,6 +71,8 @@ actions! {
     NodePause = "node.pause",
     /// The node takes rounds again.
     NodeResume = "node.resume",
+    /// Another policy is in effect than before.
+    PolicyChange = "policy.change",
     /// The node has attacked its own sandbox.
     SandboxTest = "sandbox.test",
     /// A dataset is registered.
@@ -141,6 +143,7 @@ objects! {
     Mode = "mode",
     Node = "node",
     Plan = "plan",
+    Policy = "policy",
     Round = "round",
     RoundNumber = "round_number",
     SampleCount = "sample_count",
@@ -202,6 +205,14 @@ impl Entry {
 
     pub(crate) fn plan(self, digest: &Digest) -> Self {
         self.with(Object::Plan, digest)
+    }
+
+    /// The digest of a policy's file, where there is one.
+    pub(crate) fn policy(self, digest: Option<&Digest>) -> Self {
+        match digest {
+            Some(digest) => self.with(Object::Policy, digest),
+            None => self.with(Object::Policy, "none"),
+        }
     }
 
     pub(crate) fn experiment(self, id: ExperimentId) -> Self {

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use protocol::{
-    Code, DatasetId, ExperimentId, Mode, ResearcherId, RoundId, Timestamp, TrainReply, TrainRequest,
+    Code, DatasetId, ExperimentId, Mode, Phase, ResearcherId, RoundId, Timestamp, TrainReply,
+    TrainRequest,
 };
+use round::round::failure_codes;
 use round::{Event, Outcome, Round};
 use runtime::Confinement;
 use rusqlite::{OptionalExtension, params};
@@ -240,6 +242,36 @@ pub fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Result<Vec<Ro
     Ok(forgotten)
 }
 
+/// How many rounds of the same researcher and dataset were accepted before a round, and since an instant; those that
+/// were refused before they started do not count.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn before(transaction: &Transaction<'_>, id: RoundId, since: Timestamp) -> Result<u64, Error> {
+    let Some(own) = by_id(transaction, id)? else { return Ok(0) };
+    let mut select = transaction.prepare_cached(
+        "SELECT round_id, body FROM node_rounds \
+         WHERE number < (SELECT number FROM node_rounds WHERE round_id = ?1) ORDER BY number DESC",
+    )?;
+    let mut rows = select.query([id.to_string()])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        let (id, body): (String, String) = (row.get(0)?, row.get(1)?);
+        // One of which nothing can be read may have been anybody's.
+        let Some(row) = read(transaction, &id, &body)? else {
+            count += 1;
+            continue;
+        };
+        if row.accepted_at < since {
+            break;
+        }
+        let is_alike = row.researcher_id == own.researcher_id && row.dataset_id == own.dataset_id;
+        count += u64::from(is_alike && row.has_started());
+    }
+    Ok(count)
+}
+
 /// The latest rounds, the latest first; those whose journal is damaged say so.
 ///
 /// # Errors
@@ -343,6 +375,13 @@ impl Stage {
 }
 
 impl RoundRow {
+    /// Whether the round was not refused before it started, as far as is known.
+    fn has_started(&self) -> bool {
+        let early = [Phase::Accept, Phase::Arguments, Phase::Plan, Phase::Approval];
+        let is_refusal = |code| early.iter().any(|phase| failure_codes(*phase).contains(&code));
+        !self.code.is_some_and(is_refusal)
+    }
+
     fn new(request: &TrainRequest, now: Timestamp) -> Self {
         Self {
             round_id: request.round_id,

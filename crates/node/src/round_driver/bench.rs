@@ -1,6 +1,7 @@
 //! What the steps of one attempt hand to each other.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::{MetricsReport, Phase, Timing, Warning};
 use runtime::Confinement;
@@ -9,15 +10,20 @@ use store::artifact::Pin;
 use training_plan::arguments::TrainingArguments;
 
 use crate::carrier::Fetched;
+use crate::policy::Terms;
 use crate::registry::datasets::Dataset;
 
 /// The things an attempt works with; gone with the attempt.
 #[derive(Default)]
 pub(crate) struct Bench {
     pub(crate) arguments: Option<TrainingArguments>,
+    /// The owner's policy for the dataset, the same for the whole attempt.
+    pub(crate) terms: Option<Arc<Terms>>,
     pub(crate) plan: Option<Fetched>,
     pub(crate) parameters: Option<Fetched>,
     pub(crate) session: Option<Session>,
+    /// When the plan's time is over, where the policy bounds it.
+    pub(crate) due: Option<Instant>,
     /// Keeps the update until its record does: another round may delete a file of the same bytes.
     pub(crate) update_pin: Option<Pin>,
     pub(crate) scalars: ScalarCount,

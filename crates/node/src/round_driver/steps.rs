@@ -108,7 +108,7 @@ async fn perform_phase(
         Phase::Accept => judge::look_up_dataset(work),
         Phase::Arguments => judge::parse_arguments(work, bench),
         Phase::Plan => fetch::plan(work, bench).await,
-        Phase::Approval => judge::approval(work).await,
+        Phase::Approval => judge::approval(work, bench).await,
         Phase::Parameters => fetch::parameters(work, bench).await,
         Phase::Instantiate
         | Phase::Initialise
@@ -118,7 +118,7 @@ async fn perform_phase(
         | Phase::Train
         | Phase::ValidateAfter
         | Phase::Export => compute::perform(work, phase, bench).await,
-        Phase::Egress => judge::egress(work).await,
+        Phase::Egress => judge::egress(work, bench).await,
         Phase::Upload => fetch::upload(work).await,
         Phase::Reply | Phase::Clean => Err(Fault::defect("the phase has no step of its own")),
     }

@@ -31,16 +31,17 @@ async fn a_round_is_recorded_from_its_start_to_its_release() {
     let reply = scene.run(&request).await;
     assert_eq!(reply.code, Code::Ok);
     let all = records(&scene);
-    assert_eq!(actions(&all)[..4], ["log.begin", "node.start", "dataset.add", "plan.register"]);
+    let first = ["log.begin", "node.start", "policy.change", "dataset.add", "plan.register"];
+    assert_eq!(actions(&all)[..5], first);
     let owner = format!("owner:{}", rustix::process::getuid().as_raw());
-    assert!(all[2].actor.starts_with(&owner), "{}", all[2].actor);
+    assert!(all[3].actor.starts_with(&owner), "{}", all[3].actor);
     let round = of_round(&scene, request.round_id);
     assert_eq!(actions(&round), ["round.start", "round.split", "round.release"]);
     for record in &round {
         assert_eq!(record.actor, "researcher:ada");
         assert_eq!(record.result, "ok");
         assert_eq!(record.objects["dataset"], "breast-cancer");
-        assert_eq!(record.objects["dataset_digest"], all[2].objects["dataset_digest"]);
+        assert_eq!(record.objects["dataset_digest"], all[3].objects["dataset_digest"]);
     }
     assert_eq!(round[0].objects["plan"], request.plan.digest.to_string());
     assert_eq!(round[1].objects["split_seed"], "split/v1");

@@ -12,6 +12,8 @@ mod doctor;
 mod exclusions;
 mod failures;
 mod machine;
+mod policy;
+mod policy_file;
 mod restarts;
 mod rounds;
 mod site;

@@ -87,7 +87,8 @@ impl Workers for SandboxedWorkers {
     fn start(&self, job: &Job, monitor: &mut dyn Monitor) -> Result<Box<dyn Worker>, Failure> {
         let limits = self.confining.limits.clone();
         let memory = job.memory.map_or(limits.memory, |memory| memory.min(limits.memory));
-        let limits = Limits { memory, ..limits };
+        let disk = job.disk.map_or(limits.disk, |disk| disk.min(limits.disk));
+        let limits = Limits { memory, disk, ..limits };
         let wall = limits.wall;
         let options =
             JobOptions { read: job.readable.clone(), limits, threads: self.confining.threads };

@@ -27,6 +27,8 @@ pub struct Job {
     pub readable: Vec<PathBuf>,
     /// The most bytes of memory, where the node sets a limit.
     pub memory: Option<u64>,
+    /// The most bytes of the scratch folder, where the node sets a limit for this one.
+    pub disk: Option<u64>,
 }
 
 /// A running worker.

@@ -110,6 +110,7 @@ impl Ward {
             dataset_digest: self.registration.digest(),
             columns: self.columns.clone(),
             memory_limit: self.memory_limit,
+            disk_limit: None,
             class: String::new(),
             scratch: self.folder.path().join("scratch"),
             folders: Vec::new(),

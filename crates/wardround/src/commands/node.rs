@@ -6,6 +6,7 @@ mod doctor;
 mod init;
 mod pause;
 mod plan;
+mod policy;
 mod python;
 mod round;
 mod start;
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// See which plans ask to run, and decide about them.
     #[command(subcommand)]
     Plan(plan::Command),
+    /// See what the policy file allows, and check it.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// See which rounds ran, and what became of them.
     #[command(subcommand)]
     Round(round::Command),
@@ -63,6 +67,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Dataset(command) => dataset::run(command, printer),
         Command::Python(command) => python::run(command, printer),
         Command::Plan(command) => plan::run(command, printer),
+        Command::Policy(command) => policy::run(command, printer),
         Command::Round(command) => round::run(command, printer),
         Command::Audit(command) => audit::run(command, printer),
     }

@@ -120,6 +120,7 @@ impl Trainer<'_> {
             dataset_digest: registration.digest,
             columns: self.columns.to_vec(),
             memory_limit: None,
+            disk_limit: None,
             class: String::new(),
             scratch: self.work.join(name),
             folders: Vec::new(),

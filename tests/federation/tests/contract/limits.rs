@@ -47,11 +47,16 @@ fn end(act: &str, limits: Limits) -> Option<Failure> {
     Some(failure)
 }
 
-fn attempt(runtime: &'static PythonRuntime, plan: &str) -> Result<(), Failure> {
+fn ward(runtime: &'static PythonRuntime, plan: &str) -> Ward {
     let mut ward = Ward::of(Study::Python(runtime));
     ward.bundle = Bundle::python(plan).expect("the plan is short");
     ward.model_args =
         json!({"n_features": 2, "n_classes": 2}).as_object().cloned().expect("is one");
+    ward
+}
+
+fn attempt(runtime: &'static PythonRuntime, plan: &str) -> Result<(), Failure> {
+    let ward = ward(runtime, plan);
     let initial = ward.make_initial()?;
     ward.run_from(&initial, &json!({}), Recorder::default()).map(drop)
 }
@@ -95,6 +100,23 @@ fn disk_is_limited() {
                try:\n    while True:\n        file.write(bytes(1 << 20))\n        file.flush()\n\
                except OSError:\n    time.sleep(60)";
     let Some(failure) = end(act, limits) else { return };
+    assert_eq!(failure.code, Code::LimitsDisk, "{}", failure.local);
+}
+
+#[test]
+fn disk_is_limited_for_one_round() {
+    let Some(runtime) = limited(limits()) else { return };
+    let act = "import time\nfile = open(os.path.join(os.environ[\"TMPDIR\"], \"fill\"), \"wb\")\n\
+               try:\n    file.write(bytes(8 << 20))\n    file.flush()\n\
+               except OSError:\n    time.sleep(60)";
+    let body = format!("def act():\n    {}", act.replace('\n', "\n    "));
+    let mut ward = ward(Box::leak(Box::new(runtime)), &PLAN.replace("def act():\n    pass", &body));
+    let initial = ward.make_initial().expect("no data are opened for it");
+    let run = |ward: &Ward| ward.run_from(&initial, &json!({}), Recorder::default());
+    ward.disk_limit = Some(16 << 20);
+    run(&ward).expect("half of it is used");
+    ward.disk_limit = Some(4 << 20);
+    let failure = run(&ward).expect_err("it is twice as much");
     assert_eq!(failure.code, Code::LimitsDisk, "{}", failure.local);
 }
 

@@ -4,7 +4,7 @@ mod monitor;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataset::Interrupt;
 use parameters::Reader;
@@ -21,6 +21,7 @@ use super::super::bench::{Bench, Findings, Session};
 use super::{Fault, Work, judge};
 use crate::carrier::blocking;
 use crate::egress::Declaration;
+use crate::policy::Terms;
 use crate::registry::datasets::Dataset;
 use crate::registry::pythons::Interpreter;
 use crate::round_log::chain;
@@ -95,6 +96,9 @@ impl Thread {
 
     fn instantiate(&mut self, start: Start) -> Result<Outcome, Fault> {
         let Start { dataset, interpreter } = start;
+        let terms = self.terms()?;
+        // The clock of the machine measures what the plan's time is, as it does where the sandbox ends it.
+        self.bench.due = terms.maximum_seconds.and_then(due_after);
         let request = &self.work.request;
         let plan = self.bench.plan.as_ref().ok_or_else(|| missing("the plan"))?;
         let bytes = std::fs::read(&plan.path)
@@ -114,7 +118,8 @@ impl Thread {
             dataset: dataset.name.clone(),
             dataset_digest: dataset.registration.digest(),
             columns: request.columns.clone(),
-            memory_limit: self.work.site.config.memory_limit,
+            memory_limit: terms.memory_limit,
+            disk_limit: terms.disk_limit,
             class: request.class.clone(),
             scratch: absolute(&self.work.site.folder.round_scratch(request.round_id))?,
             folders: readable_folders(&dataset)?,
@@ -134,7 +139,7 @@ impl Thread {
             Some(python) => python,
             None => &NativeRuntime,
         };
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         let instance = runtime.instantiate(&bundle, assignment, &mut monitor).map_err(weak)?;
         self.work.findings.declared_metrics = instance.declared_metrics();
         self.work.findings.confinement = instance.confinement();
@@ -158,7 +163,7 @@ impl Thread {
     fn initialise(&mut self) -> Result<Outcome, Fault> {
         let arguments = self.bench.arguments.clone().ok_or_else(|| missing("the arguments"))?;
         let request = Arc::clone(&self.work.request);
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         self.session()?.instance.initialise(&request.model_args, &arguments, &mut monitor)?;
         Ok(Outcome::Initialised)
     }
@@ -166,15 +171,15 @@ impl Thread {
     fn load(&mut self) -> Result<Outcome, Fault> {
         let parameters = self.bench.parameters.as_ref().ok_or_else(|| missing("the parameters"))?;
         let path = parameters.path.clone();
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         self.session()?.instance.load(&path, &mut monitor)?;
         Ok(Outcome::ParametersLoaded)
     }
 
     fn open_data(&mut self) -> Result<Outcome, Fault> {
-        let minimum_samples = self.work.site.config.minimum_samples;
+        let minimum_samples = self.terms()?.minimum_samples;
         let expected = self.work.request.data_loading_plan.clone();
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         let Session { instance, dataset } = self.session()?;
         check_loading_plan(expected.as_deref(), dataset)?;
         let grant = DataGrant {
@@ -197,7 +202,7 @@ impl Thread {
 
     /// Only an interruption or a limit ends the round here; a metric that cannot be computed is a warning.
     fn validate(&mut self, validated: Validated) -> Result<Outcome, Fault> {
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         let outcome = self.session()?.instance.validate(validated, &mut monitor);
         self.bench.scalars = monitor.count();
         let (report, warnings) = match outcome {
@@ -225,7 +230,7 @@ impl Thread {
     }
 
     fn train(&mut self) -> Result<Outcome, Fault> {
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         // Both clocks measure; neither decides anything.
         let (wall, processor) = (Instant::now(), processor_time());
         let trained = self.session()?.instance.train(&mut monitor);
@@ -243,7 +248,7 @@ impl Thread {
         let store = self.work.site.carrier.store().clone();
         // On the store's own disk and in a folder that is there: a folder for one file costs more than the file.
         let path = store.fresh_path();
-        let mut monitor = ScalarMonitor::new(&self.work, self.bench.scalars);
+        let mut monitor = self.monitor()?;
         let instance = &mut self.session()?.instance;
         let summary = instance.export(&path, &mut monitor)?;
         if let Some(processor) = instance.processor_time() {
@@ -289,6 +294,16 @@ impl Thread {
         let declaration = declare(&parameters.path, &self.work.findings.declared_metrics)?;
         serde_json::to_value(declaration)
             .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))
+    }
+
+    fn terms(&mut self) -> Result<Arc<Terms>, Fault> {
+        judge::terms(&self.work, &mut self.bench)
+    }
+
+    /// Follows the plan's work, within the owner's bounds.
+    fn monitor(&mut self) -> Result<ScalarMonitor, Fault> {
+        let terms = self.terms()?;
+        Ok(ScalarMonitor::new(&self.work, self.bench.scalars, terms, self.bench.due))
     }
 
     fn session(&mut self) -> Result<&mut Session, Fault> {
@@ -359,6 +374,11 @@ fn absolute(path: &Path) -> Result<PathBuf, Fault> {
     std::path::absolute(path).map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))
 }
 
+/// The instant after so many seconds; none where it is beyond every clock.
+fn due_after(seconds: u64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(seconds))
+}
+
 fn missing(what: &str) -> Fault {
     Fault::defect(&format!("{what} should be there by now"))
 }
@@ -372,9 +392,6 @@ fn is_soft(code: Code) -> bool {
 /// This thread's processor time in seconds.
 fn processor_time() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    std::time::Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
-    .as_secs_f64()
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+        .as_secs_f64()
 }

@@ -1,6 +1,8 @@
 //! Phases 1, 2, 4 and 14: what the node decides without running the plan.
 
-use protocol::{ArtifactReference, Code, Detail, Phase, RuntimeKind, TrainRequest};
+use std::sync::Arc;
+
+use protocol::{ArtifactReference, Code, Detail, Phase, RuntimeKind, Timestamp, TrainRequest};
 use round::{Failure, Outcome, Validation};
 use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
@@ -9,10 +11,12 @@ use super::super::bench::Bench;
 use super::{Fault, Work};
 use crate::approval;
 use crate::carrier::blocking;
+use crate::devices::DeviceOptions;
 use crate::egress::{self, Declaration};
+use crate::policy::{Asked, Denial, Terms};
 use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::pythons::{self, Interpreter};
-use crate::registry::{self, datasets};
+use crate::registry::{self, datasets, rounds};
 use crate::round_log::chain;
 
 /// Phase 1: whether the dataset is one of the node's.
@@ -53,6 +57,7 @@ pub(super) async fn interpreter(work: &Work) -> Result<Option<Interpreter>, Faul
 
 /// Phase 2: parses the training arguments.
 pub(super) fn parse_arguments(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
+    let terms = terms(work, bench)?;
     refuse_unavailable(&work.request)?;
     let given = Value::Object(work.request.training_args.clone());
     let arguments = TrainingArguments::parse(&given).map_err(|error| {
@@ -61,9 +66,9 @@ pub(super) fn parse_arguments(work: &mut Work, bench: &mut Bench) -> Result<Outc
     })?;
     let wanted = |is_on| if is_on { Validation::Wanted } else { Validation::Skipped };
     let mut warnings = arguments.warnings();
-    let choice =
-        work.site.config.devices.choose(arguments.training().use_gpu, crate::devices::USABLE_GPUS);
-    if work.site.config.devices.gpu_only && choice.device == crate::devices::Device::Processor {
+    let devices = if terms.gpu { work.site.config.devices } else { DeviceOptions::default() };
+    let choice = devices.choose(arguments.training().use_gpu, crate::devices::USABLE_GPUS);
+    if devices.gpu_only && choice.device == crate::devices::Device::Processor {
         tracing::error!(
             "the node runs every round on its GPU, and there is none: using the processor"
         );
@@ -97,8 +102,9 @@ fn refuse_unavailable(request: &TrainRequest) -> Result<(), Fault> {
 }
 
 /// Phase 4: the owner's word on the plan; a plan that is new is listed for a decision.
-pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
+pub(super) async fn approval(work: &Work, bench: &mut Bench) -> Result<Outcome, Fault> {
     let request = &work.request;
+    admit(work, bench)?;
     if approval::is_too_large(&request.plan) {
         let text =
             format!("plan {} is declared with {} bytes", request.plan.digest, request.plan.size);
@@ -127,20 +133,49 @@ pub(super) async fn approval(work: &Work) -> Result<Outcome, Fault> {
     }
 }
 
+/// Whether the owner's policy allows the request, before anything of its plan is opened.
+fn admit(work: &Work, bench: &mut Bench) -> Result<(), Fault> {
+    let terms = terms(work, bench)?;
+    let arguments = bench.arguments.as_ref();
+    let arguments = arguments.ok_or_else(|| Fault::defect("the arguments should be there"))?;
+    terms.admit(&Asked { request: &work.request, arguments }).map_err(denied)?;
+    if terms.rounds_per_day.is_some() {
+        let now = work.site.clock.now().milliseconds();
+        let since = Timestamp::from_milliseconds(now.saturating_sub(DAY));
+        let id = work.request.round_id;
+        let count = |transaction: &store::Transaction<'_>| rounds::before(transaction, id, since);
+        let earlier = work.site.database.read_blocking(count);
+        let earlier = earlier
+            .map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
+        terms.admit_after(earlier).map_err(denied)?;
+    }
+    Ok(())
+}
+
+/// The owner's policy for the request's dataset; looked up once in an attempt.
+pub(super) fn terms(work: &Work, bench: &mut Bench) -> Result<Arc<Terms>, Fault> {
+    if let Some(terms) = &bench.terms {
+        return Ok(Arc::clone(terms));
+    }
+    let terms = work.site.terms(work.request.dataset_id);
+    let terms = terms.map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
+    bench.terms = Some(Arc::clone(&terms));
+    Ok(terms)
+}
+
+fn denied(denial: Denial) -> Fault {
+    let text = format!("the policy's bound \"{}\" is exceeded", denial.bound());
+    Fault::new(denial, text)
+}
+
 /// A bound of the node is exceeded.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bounds and sizes are far below 2^53, or only shown"
-)]
 fn beyond(bound: &str, limit: u64, requested: u64, text: String) -> Fault {
-    let (limit, requested) = (limit as f64, requested as f64);
-    let detail = Detail::Bound { bound: bound.to_owned(), limit, requested };
-    Fault::new(Failure { code: Code::PolicyDenied, detail: Some(detail) }, text)
+    Fault::new(Denial::beyond(bound, limit, requested), text)
 }
 
 /// Phase 14: what may leave, the update from its file.
-pub(super) async fn egress(work: &mut Work) -> Result<Outcome, Fault> {
-    let policy = work.site.egress_policy();
+pub(super) async fn egress(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
+    let terms = terms(work, bench)?;
     let declared = match work.export.clone() {
         None => None,
         Some(export) => {
@@ -148,7 +183,7 @@ pub(super) async fn egress(work: &mut Work) -> Result<Outcome, Fault> {
             work.findings.metrics_after = export.metrics_after;
             let declaration: Declaration = serde_json::from_value(export.declared)
                 .map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?;
-            check_update(work, export.update, declaration.clone()).await?;
+            check_update(work, export.update, declaration.clone(), &terms).await?;
             Some(declaration.metrics)
         }
     };
@@ -156,7 +191,10 @@ pub(super) async fn egress(work: &mut Work) -> Result<Outcome, Fault> {
     let mut warnings = Vec::new();
     for report in [&mut findings.metrics_before, &mut findings.metrics_after] {
         let declared = declared.as_ref().unwrap_or(&findings.declared_metrics);
-        warnings.extend(egress::filter_metrics(report, declared, policy));
+        warnings.extend(egress::filter_metrics(report, declared, &terms));
+    }
+    if terms.hold && work.export.is_some() {
+        return Err(Fault::new(Code::EgressHeld, "the policy holds updates"));
     }
     Ok(Outcome::EgressAllowed { warnings })
 }
@@ -165,11 +203,12 @@ async fn check_update(
     work: &Work,
     update: ArtifactReference,
     declaration: Declaration,
+    terms: &Arc<Terms>,
 ) -> Result<(), Fault> {
-    let policy = work.site.egress_policy();
+    let terms = Arc::clone(terms);
     let store = work.site.carrier.store().clone();
     let judged = blocking(move || match store.open_verified(&update.digest) {
-        Ok(artifact) => egress::check_update(&artifact.path, &declaration, policy)
+        Ok(artifact) => egress::check_update(&artifact.path, &declaration, &terms)
             .map_err(|refusal| Fault::new(*refusal.failure, refusal.text)),
         Err(error) => Err(Fault::new(Code::NodeInternal, chain(&error))),
     });
@@ -189,3 +228,6 @@ pub(super) async fn verify_export(work: &Work, update: &ArtifactReference) -> Ou
         Outcome::ExportLost
     }
 }
+
+/// The milliseconds over which rounds are counted.
+const DAY: u64 = 24 * 60 * 60 * 1_000;

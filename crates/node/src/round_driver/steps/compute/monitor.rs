@@ -1,12 +1,14 @@
 //! Sends what is measured while a plan works, within the node's bounds, and never holds the work up.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use protocol::Scalar;
 use runtime::{Interruption, Measurement, Monitor, Stage};
 
 use super::super::super::bench::ScalarCount;
 use super::super::Work;
+use crate::policy::Terms;
 use crate::site::Site;
 use crate::stop_flag::StopFlag;
 
@@ -18,10 +20,17 @@ pub(super) struct ScalarMonitor {
     attempt: u32,
     declared: Vec<String>,
     count: ScalarCount,
+    terms: Arc<Terms>,
+    due: Option<Instant>,
 }
 
 impl ScalarMonitor {
-    pub(super) fn new(work: &Work, count: ScalarCount) -> Self {
+    pub(super) fn new(
+        work: &Work,
+        count: ScalarCount,
+        terms: Arc<Terms>,
+        due: Option<Instant>,
+    ) -> Self {
         Self {
             site: Arc::clone(&work.site),
             stop: work.stop.clone(),
@@ -29,6 +38,8 @@ impl ScalarMonitor {
             attempt: work.ticket.attempt,
             declared: work.findings.declared_metrics.clone(),
             count,
+            terms,
+            due,
         }
     }
 
@@ -39,7 +50,7 @@ impl ScalarMonitor {
     /// Metrics over few rows stay, here as in the reply.
     fn is_withheld(&self, measurement: &Measurement) -> bool {
         let is_training = matches!(measurement.stage, Stage::Training { .. });
-        !is_training && measurement.total_samples < self.site.config.minimum_validation_samples
+        !is_training && measurement.total_samples < self.terms.minimum_validation_samples
     }
 
     fn may_leave(&self, name: &str, value: f64) -> bool {
@@ -51,7 +62,7 @@ impl ScalarMonitor {
 impl Monitor for ScalarMonitor {
     fn measured(&mut self, measurement: Measurement) {
         self.count.sequence += 1;
-        if self.count.sent >= self.site.config.scalars_per_round {
+        if self.count.sent >= self.terms.scalars_per_round {
             self.count.dropped += 1;
             return;
         }
@@ -60,6 +71,7 @@ impl Monitor for ScalarMonitor {
         }
         let Measurement { stage, mut metrics, .. } = measurement;
         metrics.retain(|(name, value)| self.may_leave(name, *value));
+        self.terms.metrics.apply(&mut metrics);
         if metrics.is_empty() {
             return;
         }
@@ -87,7 +99,11 @@ impl Monitor for ScalarMonitor {
     }
 
     fn interruption(&mut self) -> Option<Interruption> {
-        self.stop.is_raised().then_some(Interruption::Cancelled)
+        if self.stop.is_raised() {
+            return Some(Interruption::Cancelled);
+        }
+        let is_over = self.due.is_some_and(|due| Instant::now() >= due);
+        is_over.then_some(Interruption::TimeIsUp)
     }
 }
 

@@ -1,0 +1,67 @@
+//! The policy file that `init` writes.
+
+/// Every key, commented: as it stands, it bounds nothing beyond `node.toml`.
+pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may do what with which dataset, and what may leave.
+# No plan ever runs that its owner has not approved; what stands here bounds the approved ones, too.
+# The node reads this file when it starts and at `wardround node policy reload`;
+# `wardround node policy check` says what is wrong with it, `wardround node policy show` what is in effect.
+
+# What holds for every dataset.
+[defaults]
+
+# Who may ask. Without the key, whoever has an approved plan; with an empty list, nobody.
+# researchers = ["ada", "grace"]
+
+# Which plans: "native" ones are data, "python" ones are programs in the sandbox.
+# runtimes = ["native"]
+
+# What for: "train", or only to "validate" a model here.
+# modes = ["train", "validate"]
+
+# At most so many rounds of one researcher on one dataset in 24 hours.
+# rounds_per_day = 100
+
+# A plan may work for so many seconds in a round, with so many bytes of memory;
+# a Python plan may write so many bytes to its scratch folder.
+# maximum_seconds = 3600
+# memory_limit = 4294967296
+# disk_limit = 1073741824
+
+# Whether rounds may use a GPU that node.toml offers.
+# gpu = false
+
+# Fewer rows than this, and a dataset is not worked on. The larger of this and node.toml's counts.
+# minimum_samples = 50
+
+# An update that is larger does not leave: by its L2 norm, by the bytes of its file.
+# maximum_update_norm = 100.0
+# maximum_update_bytes = 104857600
+
+# Metrics over fewer rows than this do not leave, nor more scalar messages in a round.
+# minimum_validation_samples = 20
+# scalars_per_round = 100
+
+# Only these measured values leave; "loss" is the training loss. Each with so many significant digits.
+# metrics = ["loss", "ACCURACY"]
+# metric_digits = 3
+
+# An update waits until its owner lets it go with `wardround node release approve`.
+# hold = true
+
+# Values of a metric are brought into a range.
+# [defaults.metric_ranges]
+# loss = { maximum = 10.0 }
+
+# What training arguments must be: { minimum = …, maximum = … }, { one_of = […] }, "required" or "forbidden".
+# [defaults.arguments]
+# epochs = { maximum = 5 }
+# num_updates = { maximum = 1000 }
+# batch_size = { minimum = 8 }
+# test_ratio = { maximum = 0.5 }
+# dp_args = "required"
+
+# What holds for one dataset, key by key over the defaults; here an argument can also be "free" again.
+# [dataset.ward]
+# researchers = ["ada"]
+# arguments.epochs = { maximum = 1 }
+"#;
