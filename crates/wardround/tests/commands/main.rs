@@ -16,5 +16,6 @@ mod mistakes;
 mod nodes;
 mod place;
 mod plans;
+mod policies;
 mod rounds;
 mod sandboxes;
