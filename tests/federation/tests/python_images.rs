@@ -266,7 +266,10 @@ fn a_subject_who_withdrew_is_out_of_a_plans_reach() {
     hospital.document(&["node", "dataset", "include", "scans", "--all"]);
     let again = federation.submit(&self::experiment(&plan, &interpreter));
     let paused = again.await_named("paused");
-    assert!(paused["message"].as_str().is_some_and(|text| text.contains("training")), "{paused}");
+    assert!(
+        paused["message"].as_str().is_some_and(|text| text.contains("data.invalid")),
+        "{paused}"
+    );
 }
 
 #[test]
