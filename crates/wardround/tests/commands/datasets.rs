@@ -54,6 +54,31 @@ fn a_dataset_is_registered_shown_checked_and_forgotten() {
 }
 
 #[test]
+fn patients_who_withdraw_are_put_on_a_list() {
+    let place = place();
+    place.write("small.csv", "patient,age,sex\n1,44,f\n1,,m\n2,61,f\n");
+    place.write("plain.csv", "age,sex\n44,f\n61,m\n");
+    place.write("withdrawn.txt", "1\n\n 9 \n");
+    place.write("wrong.txt", "1\n2\u{7}\n");
+    let add = ["node", "dataset", "add", "--dir", "north"];
+    place.done(&[&add[..], &["small.csv", "--name", "small", "--patient-id", "patient"]].concat());
+    place.done(&[&add[..], &["plain.csv", "--name", "plain"]].concat());
+    snapshot(&place, "excluded-none", &["excluded", "small"]);
+    snapshot(&place, "exclude", &["exclude", "small", "--file", "withdrawn.txt"]);
+    snapshot(&place, "exclude-json", &["exclude", "small", "--patient", "2", "--json"]);
+    snapshot(&place, "excluded", &["excluded", "small"]);
+    snapshot(&place, "excluded-json", &["excluded", "small", "--json"]);
+    snapshot(&place, "show-excluded", &["show", "small"]);
+    snapshot(&place, "include", &["include", "small", "--patient", "9"]);
+    snapshot(&place, "include-all", &["include", "small", "--all"]);
+    snapshot(&place, "exclude-nobody", &["exclude", "small"]);
+    snapshot(&place, "include-nobody", &["include", "small"]);
+    snapshot(&place, "exclude-wrong", &["exclude", "small", "--file", "wrong.txt"]);
+    snapshot(&place, "exclude-unnamed", &["exclude", "plain", "--patient", "1"]);
+    snapshot(&place, "exclude-unknown", &["exclude", "unknown", "--patient", "1"]);
+}
+
+#[test]
 fn formats_are_detected_or_stated() {
     let place = place();
     place.write("semicolons.csv", "\u{feff}age;height\n44;1,80\n61;1,75\n");

@@ -37,7 +37,7 @@ pub(super) fn people(dataset: &DatasetDetails) -> String {
         text.push_str(&format!("  sandbox  level {level} or better\n"));
     }
     if dataset.excluded_patients > 0 {
-        text.push_str(&format!("  left out {} patients who withdrew\n", dataset.excluded_patients));
+        text.push_str(&format!("  left out patients who withdrew: {}\n", dataset.excluded_patients));
     }
     if let Some(folder) = &dataset.folder {
         text.push_str(&folder::people(folder));
