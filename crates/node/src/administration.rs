@@ -19,12 +19,12 @@ use serde::de::DeserializeOwned;
 use store::{FolderLock, SystemClock};
 
 pub use answer::{
-    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, PlanDetails, PythonCheck,
-    Retyping, RoundDetails, Status,
+    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, HeldUpdate, PlanDetails,
+    PythonCheck, Retyping, RoundDetails, Status,
 };
 pub use request::{
     Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, PolicyRequest, PythonRequest,
-    Request,
+    ReleaseRequest, Request,
 };
 
 pub(crate) use office::Office;
@@ -39,6 +39,7 @@ use crate::node::{self, open_site};
 use crate::policy::PolicyShown;
 use crate::registry::plans::KnownPlan;
 use crate::registry::pythons::Interpreter;
+use crate::registry::releases::Decision;
 use crate::registry::rounds::RoundRow;
 use crate::round_log::LogLine;
 
@@ -344,6 +345,39 @@ impl Administration {
     /// Where a line breaks a rule; what was in effect stays.
     pub async fn policy_reload(&self) -> Result<PolicyShown, Error> {
         self.ask(Request::Policy(PolicyRequest::Reload)).await
+    }
+
+    /// The rounds whose updates wait for their owner, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As every command.
+    pub async fn release_list(&self) -> Result<Vec<RoundRow>, Error> {
+        self.ask(Request::Release(ReleaseRequest::List)).await
+    }
+
+    /// One update that waits, or has waited.
+    ///
+    /// # Errors
+    ///
+    /// Where no update of the round was ever held.
+    pub async fn release_show(&self, round: RoundId) -> Result<HeldUpdate, Error> {
+        self.ask(Request::Release(ReleaseRequest::Show { round })).await
+    }
+
+    /// Lets an update that waits leave, or keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Where no update of the round waits.
+    pub async fn release_decide(
+        &self,
+        round: RoundId,
+        decision: Decision,
+        note: &str,
+    ) -> Result<RoundRow, Error> {
+        let note = note.to_owned();
+        self.ask(Request::Release(ReleaseRequest::Decide { round, decision, note })).await
     }
 
     /// All known plans, the latest first.

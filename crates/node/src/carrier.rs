@@ -68,6 +68,11 @@ impl Carrier {
     }
 
     /// The node's store.
+    /// Whether files come from this machine and go to it, without a coordinator.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.way, Way::Local(_))
+    }
+
     pub(crate) fn store(&self) -> &ArtifactStore {
         &self.store
     }

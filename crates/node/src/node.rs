@@ -178,6 +178,7 @@ pub(crate) fn open_site(
         slots: Slots::new(config.rounds_at_once),
         pythons: Pythons::default(),
         self_test: Default::default(),
+        decided: Default::default(),
         folder: folder.clone(),
         config,
         policy: RwLock::new(Arc::new(policy)),

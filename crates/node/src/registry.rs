@@ -5,6 +5,7 @@
 pub mod datasets;
 pub mod plans;
 pub mod pythons;
+pub mod releases;
 pub mod rounds;
 
 use rusqlite::OptionalExtension;
@@ -64,6 +65,12 @@ pub enum Error {
     /// A round whose journal can be taken up is not dropped.
     #[error("round {round} is not damaged")]
     RoundNotDamaged {
+        /// The id.
+        round: String,
+    },
+    /// No update of the round waits for its owner.
+    #[error("no update of round {round} waits for a decision")]
+    NotHeld {
         /// The id.
         round: String,
     },

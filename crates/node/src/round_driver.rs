@@ -264,7 +264,10 @@ impl RoundDriver {
                 Event::Answered { ticket: running.ticket, outcome: Outcome::Failed { failure } }
             }
         };
-        self.findings.time(running.phase, running.since.elapsed());
+        // How long an owner thinks is nobody's business.
+        if !matches!(event, Event::Answered { outcome: Outcome::Released { .. }, .. }) {
+            self.findings.time(running.phase, running.since.elapsed());
+        }
         if let Some(ticket) = self.stopping.take() {
             event = Event::Answered { ticket, outcome: Outcome::Stopped };
         }
@@ -321,8 +324,12 @@ impl RoundDriver {
             Action::VerifyExport { ticket, update } => {
                 self.start(ticket, Phase::Export, Step::VerifyExport(update));
             }
-            // A policy that holds updates comes with the owner's policies; the round waits for it.
-            Action::AwaitRelease { .. } => self.progress("held"),
+            Action::AwaitRelease { ticket } => {
+                self.progress("held");
+                // The plan is done; what it used goes while the owner thinks.
+                self.bench = None;
+                self.start(ticket, Phase::Upload, Step::Release);
+            }
             Action::AwaitCoordinator { ticket } => {
                 self.start(ticket, Phase::Upload, Step::Coordinator);
             }

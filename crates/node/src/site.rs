@@ -9,7 +9,7 @@ use protocol::wire::v1::node_message::Message;
 use protocol::{DatasetId, DatasetSummary, Digest};
 use store::artifact::Pin;
 use store::{Clock, Database};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::audit::Audit;
 use crate::carrier::Carrier;
@@ -36,6 +36,8 @@ pub(crate) struct Site {
     pub(crate) slots: Slots,
     pub(crate) pythons: Pythons,
     pub(crate) self_test: SelfTest,
+    /// Told when an owner has decided about a held update.
+    pub(crate) decided: Notify,
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,

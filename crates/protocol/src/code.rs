@@ -91,7 +91,7 @@ codes! {
     TrainingDiverged, "training.diverged", Today, CannotHelp, "The training diverged: the loss or a parameter is no longer finite.";
     PlanExportFailed, "plan.export_failed", Today, MayHelp, "The trained parameters could not be exported.";
     EgressDenied, "egress.denied", Today, CannotHelp, "The update is not what may leave the node.";
-    EgressHeld, "egress.held", Governance, MayHelp, "The update waits for the release of the data's owner.";
+    EgressHeld, "egress.held", Today, MayHelp, "The update waits for the release of the data's owner.";
     ResultsUploadFailed, "results.upload_failed", Today, MayHelp, "The coordinator refused the update.";
     LimitsTime, "limits.time", Today, CannotHelp, "The training plan used more time than it may.";
     LimitsMemory, "limits.memory", Today, CannotHelp, "The training plan needs more memory than it may use.";

@@ -256,6 +256,23 @@ pub struct RoundDetails {
     pub reply: Option<Box<TrainReply>>,
 }
 
+/// An update that waits for its owner, or has waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldUpdate {
+    /// Its round, with the owner's decision.
+    pub row: RoundRow,
+    /// Its file, while it is here.
+    pub file: Option<PathBuf>,
+    /// The plan that made it.
+    pub plan: Digest,
+    /// The rows that it was trained on.
+    pub sample_count: u64,
+    /// Its tensors, by name, with their shapes.
+    pub tensors: BTreeMap<String, Vec<usize>>,
+    /// Its L2 norm.
+    pub norm: Option<f64>,
+}
+
 /// What a cancel did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

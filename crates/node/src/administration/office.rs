@@ -6,6 +6,7 @@ mod examination;
 mod exclusions;
 mod policy;
 mod pythons;
+mod releases;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,6 +97,7 @@ impl Office {
             }
             Request::Python(request) => self.python(request, onlooker.actor()).await,
             Request::Policy(request) => self.policy(request, onlooker.actor()).await,
+            Request::Release(request) => self.release(request, onlooker.actor()).await,
             Request::PlanList => answer(self.read(plans::all).await?),
             Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
             Request::PlanApprove { digest, note } => {
@@ -377,6 +379,9 @@ fn refused_by_registry(error: &registry::Error) -> Error {
             "list them with `wardround node plan list`; six or more of a digest's digits name a plan",
         ),
         registry::Error::UnknownRound { .. } => Some("list them with `wardround node round list`"),
+        registry::Error::NotHeld { .. } => {
+            Some("list those that wait with `wardround node release list`")
+        }
         registry::Error::RoundNotDamaged { .. } => {
             Some("`wardround node round cancel` ends a round that is open")
         }

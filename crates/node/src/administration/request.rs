@@ -7,6 +7,8 @@ use protocol::{DatasetName, RoundId};
 use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::registry::releases::Decision;
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -70,6 +72,8 @@ pub enum Request {
     Python(PythonRequest),
     /// Something about the policy.
     Policy(PolicyRequest),
+    /// Something about updates that wait for their owner.
+    Release(ReleaseRequest),
     /// List the plans.
     PlanList,
     /// Show a plan.
@@ -139,6 +143,28 @@ pub enum PolicyRequest {
     },
     /// Read the file again.
     Reload,
+}
+
+/// What is asked about updates that wait for their owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum ReleaseRequest {
+    /// List them.
+    List,
+    /// Show one.
+    Show {
+        /// Its round.
+        round: RoundId,
+    },
+    /// Decide about one.
+    Decide {
+        /// Its round.
+        round: RoundId,
+        /// Whether it may leave.
+        decision: Decision,
+        /// What the owner notes.
+        note: String,
+    },
 }
 
 /// A dataset to be registered.

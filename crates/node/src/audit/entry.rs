@@ -101,6 +101,12 @@ actions! {
     RoundSplit = "round.split",
     /// What a round made may leave the node.
     RoundRelease = "round.release",
+    /// What a round made waits for its owner.
+    RoundHold = "round.hold",
+    /// The owner lets a held update leave.
+    ReleaseApprove = "release.approve",
+    /// The owner keeps a held update.
+    ReleaseReject = "release.reject",
     /// A round ends without success.
     RoundRefuse = "round.refuse",
     /// The owner ends a round.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::journal::{self, Journal};
 use store::{Transaction, rusqlite};
 
+use super::releases::Held;
 use super::{Error, column, from_json, to_json};
 
 /// A round as the operator sees it.
@@ -38,6 +39,9 @@ pub struct RoundRow {
     /// How its plan was confined, where it was a program.
     #[serde(default)]
     pub confinement: Option<Confinement>,
+    /// The update that the policy holds, or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// How it ended.
     pub code: Option<Code>,
     /// When it was accepted.
@@ -393,6 +397,7 @@ impl RoundRow {
             stage: Stage::Queued,
             attempt: 0,
             confinement: None,
+            held: None,
             code: None,
             accepted_at: now,
             changed_at: now,

@@ -59,6 +59,8 @@ pub(crate) struct Findings {
     /// How the plan was confined.
     pub(crate) confinement: Option<Confinement>,
     pub(crate) warnings: Vec<Warning>,
+    /// What the policy took out of the reply of an update that it holds.
+    pub(crate) withheld: Vec<Warning>,
     pub(crate) timing: Timing,
 }
 

@@ -4,6 +4,7 @@ mod audited;
 mod compute;
 mod fetch;
 mod judge;
+mod release;
 
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub(super) enum Step {
     Slot,
     /// Wait for the coordinator.
     Coordinator,
+    /// Wait for the owner of a held update.
+    Release,
     /// Look whether an exported file survived.
     VerifyExport(ArtifactReference),
 }
@@ -73,6 +76,7 @@ pub(super) async fn perform(mut work: Work, step: Step, mut bench: Box<Bench>) -
         Step::Phase(phase) => *phase,
         Step::Slot => Phase::Accept,
         Step::Coordinator => Phase::Upload,
+        Step::Release => Phase::Egress,
         Step::VerifyExport(_) => Phase::Export,
     };
     let done = match step {
@@ -88,6 +92,10 @@ pub(super) async fn perform(mut work: Work, step: Step, mut bench: Box<Bench>) -
             fetch::await_line(&work).await;
             Ok(Outcome::CoordinatorReachable)
         }
+        Step::Release => match release::await_owner(&work).await {
+            Ok(outcome) => audited::record(&work, outcome).await,
+            Err(fault) => Err(fault),
+        },
         Step::VerifyExport(update) => Ok(judge::verify_export(&work, &update).await),
     };
     let outcome = done.unwrap_or_else(|fault| {

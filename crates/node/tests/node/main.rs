@@ -14,6 +14,7 @@ mod failures;
 mod machine;
 mod policy;
 mod policy_file;
+mod releases;
 mod restarts;
 mod rounds;
 mod site;

@@ -31,7 +31,8 @@ impl AwaitingRelease {
 
     pub(super) fn handle(self, event: Event, now: Timestamp) -> Next {
         match self.0.receive(event, now, Self::round) {
-            Received::Answered(mut context, Outcome::Released) => {
+            Received::Answered(mut context, Outcome::Released { warnings }) => {
+                context.warn(warnings);
                 let Deadline::Held(left) = context.deadline else {
                     return AwaitingEgress::release(context);
                 };

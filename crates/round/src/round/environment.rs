@@ -239,7 +239,7 @@ impl Environment {
             Action::AwaitRelease { ticket } => {
                 let outcome = match self.fate() {
                     0 => Outcome::Failed { failure: Code::EgressDenied.into() },
-                    _ => Outcome::Released,
+                    _ => Outcome::Released { warnings: Vec::new() },
                 };
                 self.answer(ticket, outcome);
             }
@@ -331,7 +331,7 @@ impl Environment {
                 return Outcome::Failed { failure: code.into() };
             }
             19 => return Outcome::Failed { failure: Code::NodeInternal.into() },
-            20 => return Outcome::Released,
+            20 => return Outcome::Released { warnings: Vec::new() },
             21 => return Outcome::Failed { failure: Code::Ok.into() },
             _ => {}
         }

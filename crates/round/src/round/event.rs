@@ -113,7 +113,10 @@ pub enum Outcome {
     /// Egress: the owner wants to decide.
     EgressHeld,
     /// The owner has let a held round go.
-    Released,
+    Released {
+        /// What the policy took out of the reply.
+        warnings: Vec<Warning>,
+    },
     /// Upload: the coordinator holds the file and confirmed its digest.
     Uploaded,
     /// Upload: the coordinator answered and did not take the file.

@@ -8,6 +8,7 @@ mod pause;
 mod plan;
 mod policy;
 mod python;
+mod release;
 mod round;
 mod start;
 mod status;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// See what the policy file allows, and check it.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// See which updates wait for you, and decide about them.
+    #[command(subcommand)]
+    Release(release::Command),
     /// See which rounds ran, and what became of them.
     #[command(subcommand)]
     Round(round::Command),
@@ -68,6 +72,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Python(command) => python::run(command, printer),
         Command::Plan(command) => plan::run(command, printer),
         Command::Policy(command) => policy::run(command, printer),
+        Command::Release(command) => release::run(command, printer),
         Command::Round(command) => round::run(command, printer),
         Command::Audit(command) => audit::run(command, printer),
     }

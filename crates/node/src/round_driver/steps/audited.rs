@@ -19,8 +19,12 @@ pub(super) async fn record(work: &Work, outcome: Outcome) -> Result<Outcome, Fau
         let entry = entry(work, Action::RoundSplit).split(*training_rows, *validation_rows);
         let entry = entry.number(Object::ExcludedSamples, work.findings.excluded);
         work.site.audit.note(with_dataset(entry, dataset(work).await?.as_ref())).await;
-    } else if matches!(outcome, Outcome::EgressAllowed { .. }) {
+    } else if matches!(outcome, Outcome::EgressAllowed { .. } | Outcome::Released { .. }) {
         permit(work, release(work).await?).await?;
+    } else if matches!(outcome, Outcome::EgressHeld) {
+        let update = work.export.as_ref().map(|export| &export.update);
+        let entry = entry(work, Action::RoundHold).update(update);
+        permit(work, with_dataset(entry, dataset(work).await?.as_ref())).await?;
     }
     Ok(outcome)
 }

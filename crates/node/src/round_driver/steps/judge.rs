@@ -8,7 +8,7 @@ use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
 
 use super::super::bench::Bench;
-use super::{Fault, Work};
+use super::{Fault, Work, release};
 use crate::approval;
 use crate::carrier::blocking;
 use crate::devices::DeviceOptions;
@@ -193,10 +193,10 @@ pub(super) async fn egress(work: &mut Work, bench: &mut Bench) -> Result<Outcome
         let declared = declared.as_ref().unwrap_or(&findings.declared_metrics);
         warnings.extend(egress::filter_metrics(report, declared, &terms));
     }
-    if terms.hold && work.export.is_some() {
-        return Err(Fault::new(Code::EgressHeld, "the policy holds updates"));
+    match work.export.as_ref().filter(|_| terms.hold) {
+        Some(export) => release::judge(work, export.update.clone(), warnings).await,
+        None => Ok(Outcome::EgressAllowed { warnings }),
     }
-    Ok(Outcome::EgressAllowed { warnings })
 }
 
 async fn check_update(
