@@ -131,7 +131,7 @@ impl Node {
         let link = Link::new(Arc::clone(&site), commands, token.clone());
         let serving =
             async { tokio::join!(dispatcher.run(inbox), link.run(), socket.serve(token.clone())) };
-        tokio::pin!(serving);
+        let mut serving = Box::pin(serving);
         tokio::select! {
             () = shutdown => token.cancel(),
             _ = &mut serving => {}

@@ -64,7 +64,10 @@ impl Site {
         }
         let look = |transaction: &store::Transaction<'_>| datasets::by_id(transaction, id);
         let dataset = self.database.read_blocking(look)?;
-        Ok(Arc::clone(dataset.map_or(policy.general(), |dataset| policy.of(&dataset.name))))
+        Ok(Arc::clone(match &dataset {
+            Some(dataset) => policy.of(&dataset.name),
+            None => policy.general(),
+        }))
     }
 
     /// How long replies are kept: a day at least where the policy counts the rounds of a day.

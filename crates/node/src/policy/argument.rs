@@ -184,7 +184,7 @@ impl Range {
 
     fn breach(self, requested: f64) -> Option<Breach> {
         let below = self.minimum.filter(|minimum| requested < *minimum);
-        let limit = below.or(self.maximum.filter(|maximum| requested > *maximum))?;
+        let limit = below.or_else(|| self.maximum.filter(|maximum| requested > *maximum))?;
         Some(Breach::Limit { limit, requested })
     }
 }

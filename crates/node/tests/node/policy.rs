@@ -283,7 +283,7 @@ async fn memory_is_bounded_to_the_byte() {
         let (name, told, requested) = bound(&reply, Code::LimitsMemory);
         assert_eq!((name.as_str(), told), ("memory_bytes", limit as f64));
         assert!(requested > told);
-        limit = requested as u64;
+        limit = format!("{requested:.0}").parse().unwrap();
         last = Some(requested);
     }
     scene.say(&format!("[defaults]\nmemory_limit = {}", limit - 1)).await;
