@@ -6,8 +6,15 @@
 //! hears `round-started`; the journal's own instants, which have whole milliseconds, are printed beside it.
 //!
 //! The floor replays what a round commits and synchronises, in the same order, on the same disk, in the same run, with
-//! nothing between: the same number of commits through the same SQLite settings and the same files. How many they are
-//! was counted with `round_overhead count`, which needs `strace` and counts again.
+//! nothing between: the same commits through the same SQLite settings, about as many rows in as many tables, and the
+//! same synchronised files. Those are, one after the other:
+//!
+//! - at each node, both at once: the commit of acceptance and attempt; the audit record of the start; the commit of
+//!   the export; the audit record of the release; the commit of the reply;
+//! - at the coordinator: the commit of each reply. That of the last one ends the round and begins the next.
+//!
+//! The acknowledgement of a reply, which a node writes with whatever it writes next, is in the acceptance; files that
+//! are not synchronised are left out. `round_overhead count`, which needs `strace`, counts again.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
@@ -15,6 +22,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -100,57 +108,64 @@ fn journaled(line: &Line) -> anyhow::Result<f64> {
     Ok(line.value["at"].as_f64().context("an event has an instant")? / 1e3)
 }
 
-/// The commits and files of some rounds: two nodes at once, then the coordinator.
+/// The commits and synchronisations of some rounds: two nodes at once, each with its part of the coordinator's.
 fn replay(folder: &Path, rounds: u32) -> anyhow::Result<Vec<Duration>> {
     let place = tempfile::tempdir_in(folder)?;
     let open = |name: &str| Database::open(&place.path().join(name), &[TABLES]);
     let (coordinator, nodes) = (open("coordinator")?, [open("first")?, open("second")?]);
+    let logs = ["first.log", "second.log"].map(|name| File::create(place.path().join(name)));
     let mut times = Vec::new();
+    let replied = Mutex::new(0);
     for _ in 0..rounds {
         let begun = Instant::now();
+        *replied.lock().unwrap_or_else(PoisonError::into_inner) = 0;
         std::thread::scope(|scope| -> anyhow::Result<()> {
-            let site = |node| {
-                let (coordinator, place) = (&coordinator, place.path());
+            let site = |index: usize| {
+                let (coordinator, nodes, replied) = (&coordinator, &nodes, &replied);
+                let node = &nodes[index];
+                let log = logs[index].as_ref();
                 scope.spawn(move || -> anyhow::Result<()> {
-                    commit(node, NODE_COMMITS)?;
-                    // What the coordinator writes for a site: a note that an update comes. How far the site is, is
-                    // written with whatever comes next.
-                    commit(coordinator, 1)?;
-                    synchronise_file(place, &format!("update-{:?}", std::thread::current().id()))?;
-                    // The reply, at both.
-                    commit(node, 1)?;
-                    commit(coordinator, 1)
+                    let log = log.map_err(|error| anyhow::anyhow!("no log: {error}"))?;
+                    commit(node, ACCEPTANCE)?;
+                    record(log)?;
+                    commit(node, EXPORT)?;
+                    record(log)?;
+                    commit(node, REPLY)?;
+                    let is_last = {
+                        let mut replied = replied.lock().unwrap_or_else(PoisonError::into_inner);
+                        *replied += 1;
+                        *replied == nodes.len()
+                    };
+                    commit(coordinator, if is_last { END } else { TAKEN })
                 })
             };
-            let sites = [site(&nodes[0]), site(&nodes[1])];
+            let sites = [site(0), site(1)];
             for site in sites {
                 site.join().map_err(|_| anyhow::anyhow!("a replay panicked"))??;
             }
             Ok(())
         })?;
-        synchronise_file(place.path(), "mean")?;
-        commit(&coordinator, COORDINATOR_COMMITS)?;
         times.push(begun.elapsed());
     }
     Ok(times)
 }
 
-fn commit(database: &Database, count: usize) -> anyhow::Result<()> {
-    for _ in 0..count {
-        database.write_blocking(|transaction| -> Result<_, Error> {
-            Ok(transaction.execute("INSERT INTO entries (body) VALUES (?1)", [BODY])?)
-        })?;
-    }
+/// One row in each of these tables, in one commit.
+fn commit(database: &Database, rows: &'static [usize]) -> anyhow::Result<()> {
+    database.write_blocking(move |transaction| -> Result<_, Error> {
+        for table in rows {
+            let insert = format!("INSERT INTO entries_{table} (name, body) VALUES (?1, ?2)");
+            transaction.execute(&insert, (uuid::Uuid::now_v7().to_string(), BODY))?;
+        }
+        Ok(())
+    })?;
     Ok(())
 }
 
-fn synchronise_file(folder: &Path, name: &str) -> anyhow::Result<()> {
-    let temporary = folder.join(format!("{name}.temporary"));
-    let mut file = File::create(&temporary)?;
-    file.write_all(BODY.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, folder.join(name))?;
-    Ok(File::open(folder)?.sync_all()?)
+/// A record of the audit log.
+fn record(mut log: &File) -> anyhow::Result<()> {
+    log.write_all(BODY.as_bytes())?;
+    Ok(log.sync_data()?)
 }
 
 struct Tracer(Child);
@@ -159,7 +174,14 @@ fn trace(federation: &Federation) -> anyhow::Result<Vec<(String, Tracer)>> {
     let daemons = std::iter::once(&federation.coordinator).chain(&federation.nodes);
     let start = |daemon: &benches::federation::Daemon| {
         let mut command = Command::new("strace");
-        command.args(["-f", "-c", "-e", "trace=fsync,fdatasync", "-p", &daemon.id().to_string()]);
+        command.args([
+            "-f",
+            "-c",
+            "-e",
+            "trace=fsync,fdatasync,rename",
+            "-p",
+            &daemon.id().to_string(),
+        ]);
         let child = command.stderr(Stdio::piped()).spawn().context("strace is needed")?;
         Ok((daemon.name().to_owned(), Tracer(child)))
     };
@@ -176,10 +198,17 @@ impl Tracer {
     }
 }
 
-/// At a node before its update is sent: accepted, attempt started, exported. The reply is one more.
-const NODE_COMMITS: usize = 3;
-/// At the coordinator once the mean is kept: its event with the round's end, then the next dispatch.
-const COORDINATOR_COMMITS: usize = 2;
+/// At a node, when it accepts: its machine's row, its first two events with the last one of the round before, its row.
+const ACCEPTANCE: &[usize] = &[0, 1, 1, 1, 2];
+/// When the update is exported: the event, and what it changes.
+const EXPORT: &[usize] = &[0, 1, 2];
+/// When the reply is written: as before, with the update.
+const REPLY: &[usize] = &[0, 1, 2, 3];
+/// At the coordinator, when a reply is taken: journal, experiment, what watchers are told, the reply, its update.
+const TAKEN: &[usize] = &[0, 1, 2, 3, 3, 3, 4, 5];
+/// When the last one is: beside it the journal of mean and end, the snapshot, the mean, the round and the next one,
+/// its executions, what watchers are told, and the scalars.
+const END: &[usize] = &[0, 1, 1, 1, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 7, 7, 8, 8, 9, 9];
 /// As long as an entry of the journal.
 const BODY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
@@ -187,10 +216,22 @@ const BODY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// As many as a commit changes; each has an index of its names, as most of ours have.
 const TABLES: Migrations = Migrations {
     component: "replay",
     steps: &[Migration {
         version: 1,
-        sql: "CREATE TABLE entries (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        sql: "
+            CREATE TABLE entries_0 (number INTEGER PRIMARY KEY, name TEXT UNIQUE, body TEXT);
+            CREATE TABLE entries_1 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_2 (number INTEGER PRIMARY KEY, name TEXT UNIQUE, body TEXT);
+            CREATE TABLE entries_3 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_4 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_5 (number INTEGER PRIMARY KEY, name TEXT UNIQUE, body TEXT);
+            CREATE TABLE entries_6 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_7 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_8 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+            CREATE TABLE entries_9 (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+        ",
     }],
 };

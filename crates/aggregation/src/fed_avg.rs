@@ -3,7 +3,10 @@
 use std::{
     num::NonZeroUsize,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -76,7 +79,10 @@ impl FedAvg {
     /// Weighs by these weights, with as many threads as the machine has processors.
     #[must_use]
     pub fn new(weights: Weights) -> Self {
-        Self { weights, threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+        // It is found out in files of the system, and does not change while the program runs.
+        static PROCESSORS: OnceLock<NonZeroUsize> = OnceLock::new();
+        let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { weights, threads: *PROCESSORS.get_or_init(processors) }
     }
 
     /// Writes the mean of the updates and returns the length of the file.

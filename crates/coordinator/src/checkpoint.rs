@@ -6,7 +6,7 @@ use store::{Transaction, database};
 
 use crate::record::Error;
 use crate::submission::Submission;
-use crate::{history, retention};
+use crate::{bodies, history, retention};
 
 /// What a checkpoint writes.
 #[derive(Debug, Clone)]
@@ -41,7 +41,11 @@ pub(crate) fn write(
     let (id, ticket) = (submission.experiment_id, checkpoint.ticket);
     let written: Result<_, Error> = transaction.attempt(|transaction| {
         history::close_round(transaction, submission, checkpoint, now)?;
-        retention::release(transaction, submission, checkpoint.round)
+        let released = retention::release(transaction, submission, checkpoint.round)?;
+        for digest in &released {
+            bodies::drop_unwanted(transaction, digest)?;
+        }
+        Ok(released)
     });
     match written {
         Ok(released) => Ok(Outcome { experiment_id: id, fault: None, released }),

@@ -16,13 +16,14 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as ToNode;
-use protocol::{DatasetId, ExperimentId, NodeId, RoundId, Timestamp};
+use protocol::wire::{CARRIED_BYTES, v1};
+use protocol::{ArtifactReference, DatasetId, Digest, ExperimentId, NodeId, RoundId, Timestamp};
 use round::Experiment;
 use round::experiment::{Action, Event, StateName};
 use tokio::sync::{mpsc, watch};
 
+use crate::bodies;
 use crate::checkpoint::Checkpoint;
 use crate::message::Message;
 use crate::record::{Error, News, Write};
@@ -30,7 +31,7 @@ use crate::shared::Shared;
 use crate::submission::Submission;
 
 use commit::{After, Pending};
-use work::Work;
+use work::{Outcome, Work};
 
 /// The one task that changes experiments.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Director {
     work: Work,
     pending: Pending,
     paused: watch::Sender<bool>,
+    /// The short parameters that were read or made last.
+    model: Option<(Digest, Vec<u8>)>,
 }
 
 impl Director {
@@ -59,6 +62,7 @@ impl Director {
             work: Work::new(),
             pending: Pending::default(),
             paused,
+            model: None,
         };
         for live in restart::load(&director.shared.database).await? {
             director.queue.push_back((live.experiment.id(), Event::Restarted));
@@ -85,7 +89,7 @@ impl Director {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(done) = self.work.join_next() => match done {
-                    Ok(outcome) => self.queue.extend(outcome),
+                    Ok(outcome) => self.done(outcome),
                     Err(error) => tracing::error!(%error, "a piece of work ended by a defect"),
                 },
                 taken = self.inbox.recv_many(&mut batch, BATCH) => {
@@ -141,19 +145,21 @@ impl Director {
             Message::Progress { node, round_id, progress } => {
                 self.progress(&node, round_id, progress);
             }
-            Message::Reply { node, reply } => self.reply(node, reply).await?,
+            Message::Reply { node, reply, update } => self.reply(node, reply, update).await?,
             Message::Unreadable { node, reply } => self.unreadable(node, reply).await?,
             Message::Submit { submission, answer } => self.submit(*submission, answer),
             Message::Command { experiment_id, command, answer } => {
                 self.command(experiment_id, command, answer);
             }
-            Message::StorageFilled => {
-                for live in self.shared.board.all() {
-                    self.queue.push_back((live.experiment.id(), Event::StorageFilled));
-                }
-            }
+            Message::StorageFilled => self.storage_filled(),
         }
         Ok(())
+    }
+
+    fn storage_filled(&mut self) {
+        for live in self.shared.board.all() {
+            self.queue.push_back((live.experiment.id(), Event::StorageFilled));
+        }
     }
 
     /// Takes one event to its experiment's machine.
@@ -215,6 +221,38 @@ impl Director {
         self.pending.changed(id);
     }
 
+    /// Takes what a piece of work came to.
+    fn done(&mut self, outcome: Option<Outcome>) {
+        let Some(Outcome { experiment_id, event, short_model }) = outcome else { return };
+        self.keep_model(short_model);
+        self.queue.push_back((experiment_id, event));
+    }
+
+    /// Writes the row of a short model, which is on the disk with the event that names it, at the latest.
+    fn keep_model(&mut self, model: Option<(Digest, Vec<u8>)>) {
+        if let Some((digest, bytes)) = model {
+            self.model = Some((digest, bytes.clone()));
+            self.write(self.shared.clock.now(), Write::Body { digest, bytes });
+        }
+    }
+
+    /// The bytes of short parameters, which travel inside their requests.
+    fn carried(&mut self, parameters: &ArtifactReference) -> Vec<u8> {
+        if parameters.size > CARRIED_BYTES {
+            return Vec::new();
+        }
+        match &self.model {
+            Some((digest, bytes)) if *digest == parameters.digest => bytes.clone(),
+            // Whoever cannot be given them fetches them.
+            _ => {
+                let bytes = bodies::read(&self.shared.artifacts, &parameters.digest);
+                let bytes = bytes.unwrap_or_default();
+                self.model = Some((parameters.digest, bytes.clone()));
+                bytes
+            }
+        }
+    }
+
     fn is_pause(&self, state: StateName) -> bool {
         self.shared.config.pause_at == Some(state)
     }
@@ -234,7 +272,8 @@ impl Director {
             }
             Action::SendRequest(request) => {
                 let time_left = self.shared.clock.now().until(request.deadline);
-                let message = submission.request(&request, time_left).into();
+                let mut message: v1::TrainRequest = submission.request(&request, time_left).into();
+                message.parameters_bytes = self.carried(&request.parameters);
                 self.shared.registry.send(&request.site.node, ToNode::TrainRequest(message));
             }
             Action::Aggregate { ticket, round, inputs } => {

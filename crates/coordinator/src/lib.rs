@@ -12,6 +12,7 @@ pub mod folder;
 pub mod service;
 
 mod board;
+mod bodies;
 mod checkpoint;
 mod director;
 mod door;

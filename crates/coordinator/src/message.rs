@@ -34,7 +34,12 @@ pub(crate) enum Message {
     /// An execution goes on.
     Progress { node: NodeId, round_id: RoundId, progress: Progress },
     /// An execution has ended.
-    Reply { node: NodeId, reply: Box<TrainReply> },
+    Reply {
+        node: NodeId,
+        reply: Box<TrainReply>,
+        /// A short update that came with it.
+        update: Vec<u8>,
+    },
     /// An execution has ended with a reply that cannot be read.
     Unreadable { node: NodeId, reply: Unreadable },
     /// A researcher submits an experiment.

@@ -203,10 +203,11 @@ impl Reader {
                 round_id: parse("round_progress.round_id", &progress.round_id)?,
                 progress: stage(&progress)?,
             },
-            FromNode::TrainReply(reply) => {
+            FromNode::TrainReply(mut reply) => {
+                let update = std::mem::take(&mut reply.update_bytes);
                 let readable = unreadable(&reply);
                 match (TrainReply::try_from(reply), readable) {
-                    (Ok(reply), _) => Message::Reply { node, reply: Box::new(reply) },
+                    (Ok(reply), _) => Message::Reply { node, reply: Box::new(reply), update },
                     (Err(error), Ok(reply)) => {
                         tracing::warn!(%node, round_id = %reply.round_id, %error, "a reply cannot be read");
                         Message::Unreadable { node, reply }

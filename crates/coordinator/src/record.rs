@@ -1,14 +1,16 @@
 //! Everything that is written when something happened: one list, one commit.
 
-use protocol::{DatasetSummary, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply};
+use protocol::{
+    DatasetSummary, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply,
+};
 use round::experiment::{Event, Experiment, Request, Site};
 use serde_json::{Map, Value};
 use store::journal::{self, Journal};
 use store::rusqlite::{OptionalExtension, params};
 use store::{Transaction, database};
 
-use crate::possession;
 use crate::submission::Submission;
+use crate::{bodies, possession};
 
 /// Why the coordinator's own storage failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,16 @@ pub(crate) enum Write {
     /// An execution that was asked for.
     Execution { experiment_id: ExperimentId, request: Request },
     /// A reply, and whether it was late.
-    Reply { site: Site, reply: Box<TrainReply>, late: bool, loss: Option<f64> },
+    Reply {
+        site: Site,
+        reply: Box<TrainReply>,
+        late: bool,
+        loss: Option<f64>,
+        /// The update, where it came with the reply.
+        carried: Option<Vec<u8>>,
+    },
+    /// The bytes of a short file.
+    Body { digest: Digest, bytes: Vec<u8> },
     /// What a node said of itself.
     Node { node: NodeId, software: String, paused: bool, datasets: Vec<DatasetSummary> },
 }
@@ -134,10 +145,12 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, now: Timestamp) -> Re
         Write::Execution { experiment_id, request } => {
             write_execution(transaction, *experiment_id, request, now)
         }
-        Write::Reply { site, reply, late, loss } => {
-            let reply = StoredReply { site, reply, late: *late, loss: *loss };
+        Write::Reply { site, reply, late, loss, carried } => {
+            let carried = carried.as_deref();
+            let reply = StoredReply { site, reply, late: *late, loss: *loss, carried };
             write_reply(transaction, &reply, now)
         }
+        Write::Body { digest, bytes } => bodies::keep(transaction, digest, bytes),
         Write::Node { node, software, paused, datasets } => {
             let node = (node, software.as_str(), *paused);
             write_node(transaction, node, datasets, now)
@@ -276,6 +289,7 @@ struct StoredReply<'a> {
     reply: &'a TrainReply,
     late: bool,
     loss: Option<f64>,
+    carried: Option<&'a [u8]>,
 }
 
 fn write_reply(
@@ -283,7 +297,7 @@ fn write_reply(
     stored: &StoredReply<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let StoredReply { site, reply, late, loss } = stored;
+    let StoredReply { site, reply, late, loss, carried } = stored;
     let update = reply.update.as_ref().map(|update| update.digest.to_string());
     let written = transaction
         .prepare_cached(
@@ -305,7 +319,10 @@ fn write_reply(
             to_json(reply)
         ])?;
     match &reply.update {
-        Some(update) if written > 0 => possession::settle(transaction, &site.node, &update.digest),
+        Some(update) if written > 0 => match carried {
+            Some(bytes) => bodies::keep(transaction, &update.digest, bytes),
+            None => possession::settle(transaction, &site.node, &update.digest),
+        },
         _ => Ok(()),
     }
 }

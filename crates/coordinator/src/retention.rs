@@ -159,7 +159,7 @@ fn release_models(
     Ok(released)
 }
 
-fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Result<bool, Error> {
+pub(crate) fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Result<bool, Error> {
     let wanted = transaction
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM rounds WHERE model_digest = ?1 AND model_kept)

@@ -25,7 +25,7 @@ use crate::researcher_service::Researchers;
 use crate::scalars::Given;
 use crate::shared::Shared;
 use crate::shelf::Shelf;
-use crate::{retention, scalars, tables};
+use crate::{bodies, retention, scalars, tables};
 
 /// A coordinator whose folder is taken and whose port is bound; it does nothing until [`run`](Self::run).
 #[derive(Debug)]
@@ -93,6 +93,7 @@ impl Coordinator {
             Database::open(&config.database(), &migrations).map_err(record::Error::from)?;
         let settings = artifact::Settings { reserve: config.reserve_bytes, ..Default::default() };
         let artifacts = ArtifactStore::open(&config.artifacts(), settings, Arc::clone(&clock))?;
+        bodies::restore(&database, &artifacts)?;
         let server = Server::bind(config.listen, server_settings(&config)).await?;
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let (scalar_sender, scalars) = mpsc::channel(SCALARS);

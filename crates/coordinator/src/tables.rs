@@ -4,7 +4,13 @@ use store::database::{Migration, Migrations};
 
 /// Everything the coordinator knows that is not an event of a machine.
 pub(crate) const MIGRATIONS: Migrations =
-    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION] };
+    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION, BODIES] };
+
+/// Short files, which are on the disk with the row that names them.
+const BODIES: Migration = Migration {
+    version: 3,
+    sql: "CREATE TABLE bodies (digest TEXT PRIMARY KEY, body BLOB NOT NULL);",
+};
 
 /// Who brought a file, in place of only that it was brought.
 ///

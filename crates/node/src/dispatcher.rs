@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message as ToCoordinator;
-use protocol::{Code, CorrelationId, RoundId, Timing, TrainReply, TrainRequest};
+use protocol::wire::{self, v1};
+use protocol::{ArtifactReference, Code, CorrelationId, RoundId, Timing, TrainReply, TrainRequest};
 use round::{Event, Round};
+use store::Durability;
+use store::artifact::Pin;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +30,8 @@ pub(crate) enum Command {
     /// A line to the coordinator stands.
     Connected(Welcome),
     /// The coordinator asks for a round.
-    Request(Box<TrainRequest>),
+    /// Short parameters come with it.
+    Request(Box<TrainRequest>, Vec<u8>),
     /// The coordinator does not want a round any more.
     Cancel(RoundId),
     /// The coordinator holds a reply, or does not want it.
@@ -100,7 +103,7 @@ impl Dispatcher {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Connected(welcome) => self.connected(&welcome),
-            Command::Request(request) => self.accept(*request).await,
+            Command::Request(request, parameters) => self.accept(*request, &parameters).await,
             Command::Cancel(round) => self.tell(round, Message::Unwanted),
             Command::Received(round, Code::RoundClosed) => {
                 self.tell(round, Message::Told(Event::Closed));
@@ -126,17 +129,21 @@ impl Dispatcher {
     }
 
     /// Takes a request, or answers at once where it is known or nothing can be taken.
-    async fn accept(&mut self, request: TrainRequest) {
+    async fn accept(&mut self, request: TrainRequest, parameters: &[u8]) {
         let id = request.round_id;
         if self.drivers.get(&id).is_some_and(|driver| !driver.is_closed()) {
             return self.tell(id, Message::Told(Event::RequestedAgain));
         }
         let state = move |transaction: &store::Transaction<'_>| -> Result<_, registry::Error> {
-            Ok((rounds::reply(transaction, id)?, registry::is_paused(transaction)?))
+            let reply = match rounds::reply(transaction, id)? {
+                Some(reply) => Some((reply, rounds::kept_update(transaction, id)?)),
+                None => None,
+            };
+            Ok((reply, registry::is_paused(transaction)?))
         };
         match self.site.database.read_blocking(state) {
-            Ok((Some(reply), _)) => self.send_reply(reply),
-            Ok((None, false)) => self.start(request).await,
+            Ok((Some((reply, update)), _)) => self.send_reply(reply, update),
+            Ok((None, false)) => self.start(request, parameters).await,
             Ok((None, true)) => self.decline(&request),
             Err(error) => {
                 tracing::error!(error = chain(&error), "the journal cannot be read");
@@ -145,23 +152,44 @@ impl Dispatcher {
         }
     }
 
-    async fn start(&mut self, request: TrainRequest) {
+    async fn start(&mut self, request: TrainRequest, parameters: &[u8]) {
         if self.drivers.len() >= MOST_ROUNDS {
             tracing::warn!(round = %request.round_id, "too many rounds are open");
             return self.decline(&request);
         }
         let id = request.round_id;
-        match RoundDriver::accept(&self.site, request.clone()).await {
+        let accepting = RoundDriver::accept(&self.site, request.clone());
+        // While the disk writes the acceptance.
+        let keeping = async { self.keep_parameters(&request.parameters, parameters) };
+        let (accepted, kept) = tokio::join!(accepting, keeping);
+        match accepted {
             Ok(begun) => {
                 self.accepted(id, begun.queued_before);
                 begun.driver.announce_start();
-                self.adopt(id, begun.driver, begun.sender);
+                self.adopt(id, begun.driver.holding(kept), begun.sender);
             }
             Err(error) => {
                 tracing::error!(error = chain(&error), "a request cannot be recorded");
                 self.decline(&request);
             }
         }
+    }
+
+    /// Keeps parameters that came with a request; those that did not come, or not whole, are fetched.
+    fn keep_parameters(&self, reference: &ArtifactReference, bytes: &[u8]) -> Option<Pin> {
+        if !wire::is_carried(bytes, reference) {
+            return None;
+        }
+        let store = self.site.carrier.store();
+        // An earlier round's update may be the same file, and is deleted about now.
+        let pin = store.pin(&reference.digest);
+        if let Err(error) = store.put(bytes, &reference.digest, Durability::Process) {
+            tracing::debug!(
+                error = chain(&error),
+                "parameters that came with a request are not kept"
+            );
+        }
+        Some(pin)
     }
 
     fn accepted(&self, id: RoundId, queued_before: usize) {
@@ -204,11 +232,12 @@ impl Dispatcher {
             auxiliary_state: None,
             state_id: None,
         };
-        self.send_reply(reply);
+        self.send_reply(reply, Vec::new());
     }
 
-    fn send_reply(&self, reply: TrainReply) {
-        self.site.outbox.send(ToCoordinator::TrainReply(reply.into()));
+    fn send_reply(&self, reply: TrainReply, update_bytes: Vec<u8>) {
+        let reply = v1::TrainReply { update_bytes, ..reply.into() };
+        self.site.outbox.send(ToCoordinator::TrainReply(reply));
     }
 
     fn tell(&mut self, round: RoundId, message: Message) {
@@ -365,14 +394,14 @@ mod tests {
         dispatcher.drivers.extend(others.iter().map(|id| (*id, sender.clone())));
 
         let request = request();
-        dispatcher.accept(request.clone()).await;
+        dispatcher.accept(request.clone(), &[]).await;
         let ToCoordinator::TrainReply(reply) = site.outbox.next().await else {
             panic!("the request is answered")
         };
         assert_eq!(reply.code, Code::NodeUnavailable.to_string());
 
         dispatcher.drivers.remove(&others[0]);
-        dispatcher.accept(request).await;
+        dispatcher.accept(request, &[]).await;
         let ToCoordinator::RoundProgress(progress) = site.outbox.next().await else {
             panic!("the request is accepted")
         };

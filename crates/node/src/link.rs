@@ -23,7 +23,7 @@ use v1::node_service_client::NodeServiceClient;
 use crate::approval;
 use crate::dispatcher::Command;
 use crate::notice::Notice;
-use crate::registry::{self, rounds};
+use crate::registry::{self, plans, rounds};
 use crate::round_log::chain;
 use crate::site::Site;
 
@@ -143,6 +143,7 @@ impl Link {
         match first.and_then(|message| message.message) {
             Some(FromCoordinator::Welcome(welcome)) => {
                 transport::wire_version::check(welcome.wire_version)?;
+                self.site.outbox.may_carry(welcome.largest_update_bytes);
                 Ok(Welcome { closed: parse_rounds(&welcome.closed_rounds) })
             }
             Some(FromCoordinator::Refusal(refusal)) => {
@@ -181,10 +182,13 @@ impl Link {
 
     async fn receive(&self, message: v1::CoordinatorMessage, answers: &mut JoinSet<()>) {
         match message.message {
-            Some(FromCoordinator::TrainRequest(request)) => {
+            Some(FromCoordinator::TrainRequest(mut request)) => {
+                let parameters = std::mem::take(&mut request.parameters_bytes);
                 let echo = request.clone();
                 match TrainRequest::try_from(request) {
-                    Ok(request) => self.command(Command::Request(Box::new(request))).await,
+                    Ok(request) => {
+                        self.command(Command::Request(Box::new(request), parameters)).await;
+                    }
                     Err(error) => self.refuse(&echo, &error),
                 }
             }
@@ -256,9 +260,19 @@ async fn answer(site: Arc<Site>, ask: v1::AskApproval) {
     site.outbox.send(Message::PlanAnswer(v1::PlanAnswer {
         experiment_id: ask.experiment_id,
         dataset_id: ask.dataset_id,
-        plan_digest,
+        plan_digest: plan_digest.clone(),
         code: code.to_string(),
     }));
+    // An owner who decided while the answer was made was told of before it, and the answer would stand.
+    let Ok(digest) = plan_digest.parse() else { return };
+    let decided = site.database.read(move |transaction| plans::answer(transaction, &digest)).await;
+    let decided: Result<Option<Code>, registry::Error> = decided;
+    if let Ok(Some(now @ (Code::Ok | Code::PlanRejected))) = decided
+        && now != code
+    {
+        let decision = v1::PlanDecision { plan_digest, code: now.to_string() };
+        site.outbox.send(Message::PlanDecision(decision));
+    }
 }
 
 /// A parsed [`v1::AskApproval`].

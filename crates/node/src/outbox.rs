@@ -4,11 +4,12 @@
 //! owner hears of it. Scalars are kept across lines, up to a bound; the oldest go first.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::Scalar;
-use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
+use protocol::wire::{CARRIED_BYTES, v1};
 use tokio::sync::{Notify, watch};
 
 /// The node's side of the line, as its other parts see it.
@@ -17,6 +18,8 @@ pub(crate) struct Outbox {
     queues: Mutex<Queues>,
     filled: Notify,
     line: watch::Sender<Line>,
+    /// The largest update that the coordinator takes inside a reply.
+    carried: AtomicU64,
 }
 
 /// Whether a line to the coordinator stands.
@@ -42,7 +45,18 @@ impl Outbox {
             queues: Mutex::default(),
             filled: Notify::new(),
             line: watch::Sender::new(Line::Down),
+            carried: AtomicU64::new(0),
         }
+    }
+
+    /// Notes the largest update that the coordinator takes inside a reply.
+    pub(crate) fn may_carry(&self, bytes: u64) {
+        self.carried.store(bytes.min(CARRIED_BYTES), Ordering::Relaxed);
+    }
+
+    /// Whether an update of this length travels inside its reply.
+    pub(crate) fn carries(&self, bytes: u64) -> bool {
+        bytes <= self.carried.load(Ordering::Relaxed)
     }
 
     /// Queues a message; without a line, or with too many messages waiting, it is dropped.

@@ -195,5 +195,10 @@ pub const MIGRATIONS: Migrations = Migrations {
             version: 3,
             sql: "CREATE TABLE node_pythons (name TEXT PRIMARY KEY, body TEXT NOT NULL);",
         },
+        // Short updates travel inside their replies, and must be there as long as these.
+        Migration {
+            version: 4,
+            sql: "CREATE TABLE node_updates (round_id TEXT PRIMARY KEY, body BLOB NOT NULL);",
+        },
     ],
 };

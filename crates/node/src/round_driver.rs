@@ -4,6 +4,7 @@ mod bench;
 mod refusal;
 mod reply;
 mod start;
+mod stepping;
 mod steps;
 mod telling;
 
@@ -16,7 +17,6 @@ use round::round::RestoreError;
 use round::{Action, Event, Export, Outcome, Round, Ticket, Verdict};
 use store::artifact::Pin;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::dispatcher::restored_place;
 use crate::notice::Notice;
@@ -27,6 +27,7 @@ use crate::slots::Place;
 use crate::stop_flag::StopFlag;
 
 use bench::{Bench, Findings};
+use stepping::{Broken, Stepping};
 use steps::{Step, Stepped};
 
 /// What a driver is told from outside.
@@ -50,7 +51,7 @@ pub(crate) struct RoundDriver {
     actions: Vec<Action>,
     inbox: mpsc::Receiver<Message>,
     events: VecDeque<Event>,
-    steps: JoinSet<Stepped>,
+    stepping: Stepping,
     running: Option<Running>,
     stopping: Option<Ticket>,
     deadline: Option<Timestamp>,
@@ -59,7 +60,11 @@ pub(crate) struct RoundDriver {
     findings: Findings,
     export: Option<Export>,
     update_pin: Option<Pin>,
+    /// Keeps parameters that came with the request.
+    parameters_pin: Option<Pin>,
     reply: Option<TrainReply>,
+    /// A short update, which travels inside the reply.
+    carried: Option<Vec<u8>>,
     log: RoundLog,
     mood: Mood,
 }
@@ -68,7 +73,6 @@ pub(crate) struct RoundDriver {
 struct Running {
     ticket: Ticket,
     phase: Phase,
-    abort: AbortHandle,
     stop: StopFlag,
     since: std::time::Instant,
 }
@@ -102,7 +106,7 @@ impl RoundDriver {
             actions,
             inbox,
             events: VecDeque::new(),
-            steps: JoinSet::new(),
+            stepping: Stepping::default(),
             running: None,
             stopping: None,
             deadline: None,
@@ -111,7 +115,9 @@ impl RoundDriver {
             findings: Findings::default(),
             export: None,
             update_pin: None,
+            parameters_pin: None,
             reply: None,
+            carried: None,
             log,
             mood: Mood::Working,
         };
@@ -134,6 +140,12 @@ impl RoundDriver {
             driver.remember(&event);
         }
         Ok((driver, sender))
+    }
+
+    /// Keeps the parameters that came with the request for as long as the round works.
+    pub(crate) fn holding(mut self, parameters: Option<Pin>) -> Self {
+        self.parameters_pin = parameters;
+        self
     }
 
     /// Runs until the reply is delivered or the node ends.
@@ -179,9 +191,13 @@ impl RoundDriver {
         let id = self.request.round_id;
         loop {
             let (record, confinement) = (event.clone(), self.findings.confinement.clone());
+            let carried = self.carried.clone().filter(|_| matches!(event, Event::Replied { .. }));
             // That a reply was delivered may wait: until it is on the disk the reply is sent again at worst.
             let may_wait = matches!(event, Event::Acknowledged | Event::Closed);
             let write = move |transaction: &store::Transaction<'_>| {
+                if let Some(bytes) = &carried {
+                    rounds::keep_update(transaction, id, bytes)?;
+                }
                 rounds::record_confined(transaction, id, &record, confinement.as_ref(), now)
             };
             let written = match may_wait {
@@ -219,7 +235,7 @@ impl RoundDriver {
         };
         tokio::select! {
             message = self.inbox.recv() => self.hear(message.unwrap_or(Message::Abandon)),
-            Some(ended) = self.steps.join_next(), if !self.steps.is_empty() => self.ended(ended),
+            ended = self.stepping.end() => self.ended(ended),
             () = deadline => {
                 self.deadline = None;
                 Some(Event::DeadlinePassed)
@@ -247,7 +263,7 @@ impl RoundDriver {
     }
 
     /// Turns the end of a step into its outcome.
-    fn ended(&mut self, ended: Result<Stepped, JoinError>) -> Option<Event> {
+    fn ended(&mut self, ended: Result<Stepped, Broken>) -> Option<Event> {
         let running = self.running.take()?;
         let mut event = match ended {
             Ok(stepped) => {
@@ -256,7 +272,7 @@ impl RoundDriver {
                 Event::Answered { ticket: running.ticket, outcome: stepped.outcome }
             }
             Err(error) => {
-                if error.is_panic() {
+                if error == Broken::Defect {
                     tracing::error!(round = %self.request.round_id, "a step ended by a defect");
                     self.write_log(running.phase, "the step ended by a defect");
                 }
@@ -369,10 +385,10 @@ impl RoundDriver {
             export: self.export.clone(),
             findings: self.findings.clone(),
         };
-        let abort = self.steps.spawn(steps::perform(work, step, bench));
+        self.stepping.start(steps::perform(work, step, bench));
         // The clock of the machine measures, and decides nothing.
         let since = std::time::Instant::now();
-        self.running = Some(Running { ticket, phase, abort, stop, since });
+        self.running = Some(Running { ticket, phase, stop, since });
     }
 
     /// Ends what runs; the answer comes when it has ended.
@@ -383,12 +399,14 @@ impl RoundDriver {
         };
         running.stop.raise();
         if !running.is_thread() {
-            running.abort.abort();
+            self.stepping.abort();
         }
         self.stopping = Some(ticket);
     }
 
     fn record_reply(&mut self, verdict: &Verdict) {
+        let carried = self.bench.as_mut().and_then(|bench| bench.carried.take());
+        self.carried = carried.filter(|_| verdict.code.is_ok());
         let reply = reply::write(
             &self.request,
             &self.site.config.name,
@@ -401,6 +419,7 @@ impl RoundDriver {
 
     async fn clean(&mut self) {
         self.bench = None;
+        self.parameters_pin = None;
         self.place.leave();
         let scratch = self.site.folder.round_scratch(self.request.round_id);
         // Most rounds need none, and to look costs less than to ask a thread.
@@ -429,9 +448,8 @@ impl RoundDriver {
     async fn leave(&mut self) {
         if let Some(running) = &self.running {
             running.stop.raise();
-            running.abort.abort();
         }
-        while self.steps.join_next().await.is_some() {}
+        self.stepping = Stepping::default();
         self.bench = None;
         // Whoever asks from now on is answered from the journal; who has asked, from here.
         self.inbox.close();

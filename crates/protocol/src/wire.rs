@@ -38,6 +38,18 @@ impl Error {
     }
 }
 
+/// Whether bytes that came inside a message are the whole short file that a reference names.
+pub fn is_carried(bytes: &[u8], reference: &crate::ArtifactReference) -> bool {
+    let size = bytes.len() as u64;
+    size > 0
+        && size <= CARRIED_BYTES
+        && size == reference.size
+        && crate::Digest::of(bytes) == reference.digest
+}
+
+/// The most bytes of a file that travels inside a message; a longer one is transferred by itself.
+pub const CARRIED_BYTES: u64 = 64 << 10;
+
 /// Parses a field that travels as text.
 ///
 /// # Errors

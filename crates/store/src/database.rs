@@ -432,10 +432,12 @@ const QUEUE_LENGTH: usize = 1024;
 /// Statements that stay prepared: all that a component has, since preparing costs more than most of them.
 const PREPARED_STATEMENTS: usize = 128;
 
-/// The checkpointer keeps the log short; where it does not keep up, the writer helps at this many pages.
+/// The checkpointer keeps the log short; where it does not keep up, the writer helps at this many pages. What only a
+/// statement needs, to undo itself, is kept in memory: a file for it would be made and deleted with each.
 const SETTINGS: &str = "
     PRAGMA wal_autocheckpoint = 8000;
     PRAGMA synchronous = FULL;
+    PRAGMA temp_store = MEMORY;
     PRAGMA foreign_keys = ON;
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;

@@ -1,7 +1,7 @@
 //! What nodes say apart from replies: that they are there, what they offer, how their executions go on.
 
-use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as ToNode;
+use protocol::wire::{CARRIED_BYTES, v1};
 use protocol::{Code, DatasetId, Digest, ExperimentId, NodeId, RoundId};
 use round::experiment::Event;
 use serde_json::json;
@@ -56,6 +56,7 @@ impl Director {
             software: SOFTWARE.to_owned(),
             wanted_rounds: texts(&wanted),
             closed_rounds: texts(&closed),
+            largest_update_bytes: CARRIED_BYTES,
         };
         self.shared.registry.send(node, ToNode::Welcome(welcome));
         for live in self.shared.board.all() {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use protocol::{Code, Digest, ExperimentId, NodeId, RoundId, Timestamp};
 use round::experiment::{Action, Event, StateName};
+use store::artifact::Pin;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Director, work};
+use super::Director;
+use super::work::{self, Outcome};
 use crate::board::Live;
 use crate::checkpoint::{self, Checkpoint};
 use crate::record::{Error, Write, write_all};
@@ -24,6 +26,8 @@ pub(super) struct Pending {
     checkpoints: Vec<Closing>,
     after: Vec<After>,
     changed: BTreeSet<ExperimentId>,
+    /// What keeps files from deletion until the writes want them.
+    pins: Vec<Pin>,
     /// The executions whose replies are among the writes.
     pub(super) replies: BTreeSet<RoundId>,
     /// Whether an experiment has entered the state to pause at.
@@ -57,6 +61,11 @@ impl Pending {
 
     pub(super) fn after(&mut self, step: After) {
         self.after.push(step);
+    }
+
+    /// Keeps a file until the commit, whose rows want it.
+    pub(super) fn keep(&mut self, pin: Pin) {
+        self.pins.push(pin);
     }
 
     /// Has whoever watches an experiment look again after the commit.
@@ -101,10 +110,12 @@ impl Director {
 
     /// Writes what waits in one commit, then performs what follows it.
     ///
-    /// What follows a checkpoint goes with it, so that the end of a round and the next dispatch are one commit.
+    /// Short updates are averaged before, and what follows a checkpoint goes with it, so that the last reply, the end
+    /// of a round and the next dispatch are one commit.
     pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        self.aggregate_shortly();
         let pending = std::mem::take(&mut self.pending);
-        let Pending { writes, checkpoints, after, changed, pauses, .. } = pending;
+        let Pending { writes, checkpoints, after, changed, pauses, pins, .. } = pending;
         // What sites told while a round ran comes before its end.
         let scalars = match checkpoints.as_slice() {
             [] => Vec::new(),
@@ -117,6 +128,7 @@ impl Director {
         let now = self.shared.clock.now();
         let batch = Arc::new(Batch { scalars, writes, closings, now });
         let outcomes = self.write_batch(batch).await?;
+        drop(pins);
         for id in changed {
             self.shared.feeds.notify(id);
         }
@@ -131,6 +143,33 @@ impl Director {
             self.conclude(outcome, sequel);
         }
         Ok(())
+    }
+
+    /// Aggregates short updates before the replies that bring them are on the disk, so that both are one commit.
+    ///
+    /// Nobody sees a mean before its event is committed, and a process that ends before makes it again.
+    fn aggregate_shortly(&mut self) {
+        if self.pending.pauses {
+            return;
+        }
+        for step in std::mem::take(&mut self.pending.after) {
+            match self.foresee_mean(&step) {
+                Some(outcome) => {
+                    let Outcome { experiment_id, event, short_model } = outcome;
+                    self.keep_model(short_model);
+                    self.advance(experiment_id, event);
+                }
+                None => self.pending.after(step),
+            }
+        }
+    }
+
+    fn foresee_mean(&self, step: &After) -> Option<Outcome> {
+        let After::Perform(id, Action::Aggregate { ticket, round, inputs }) = step else {
+            return None;
+        };
+        let submission = self.shared.board.get(*id)?.submission;
+        work::aggregate_at_once(&self.shared, &submission, (*ticket, *round, inputs))
     }
 
     /// Takes each experiment past its checkpoint before that is written: it hardly ever fails.

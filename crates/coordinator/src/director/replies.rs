@@ -1,9 +1,10 @@
 //! Taking replies: each once, in time or late.
 
-use protocol::wire::v1;
 use protocol::wire::v1::coordinator_message::Message as ToNode;
+use protocol::wire::{self, v1};
 use protocol::{Code, NodeId, RoundId, TrainReply};
 use round::experiment::{Action, Event, Reply, Verdict};
+use store::Durability;
 use transport::Caller;
 
 use super::Director;
@@ -12,6 +13,7 @@ use super::unreadable::find_reply;
 use crate::message::Unreadable;
 use crate::possession;
 use crate::record::{Error, Place, Write, find_execution};
+use crate::retention::is_full;
 
 impl Director {
     /// Takes a reply, once; whatever comes of it, its node is told.
@@ -19,6 +21,7 @@ impl Director {
         &mut self,
         node: NodeId,
         reply: Box<TrainReply>,
+        carried: Vec<u8>,
     ) -> Result<(), Error> {
         let round_id = reply.round_id;
         if self.pending.replies.contains(&round_id) {
@@ -36,12 +39,48 @@ impl Director {
             self.acknowledge(&node, round_id, late);
             return Ok(());
         }
-        let reply = match self.has_update(&node, &reply)? {
+        // What comes too late is told as it is, and nothing of it is kept.
+        let is_late = !self.shared.board.wants(round_id) && came_with(&reply, &carried);
+        let carried = self.keep_carried(&node, &reply, carried);
+        let reply = match is_late || carried.is_some() || self.has_update(&node, &reply)? {
             true => reply,
             false => without_update(reply),
         };
-        self.take_reply(node, place, reply);
+        self.take_reply(node, place, reply, carried);
         Ok(())
+    }
+
+    /// Keeps an update that came with its reply; nothing where none did that its node may bring.
+    ///
+    /// Its bytes are written with the reply's row, and survive with it; its file is there to be read.
+    fn keep_carried(
+        &mut self,
+        node: &NodeId,
+        reply: &TrainReply,
+        bytes: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let update = reply.update.as_ref()?;
+        let is_wanted =
+            || self.shared.board.may_write(node, update) && wire::is_carried(&bytes, update);
+        if !is_wanted() {
+            return None;
+        }
+        let artifacts = &self.shared.artifacts;
+        let pin = artifacts.pin(&update.digest);
+        match artifacts.put(&bytes, &update.digest, Durability::Process) {
+            Ok(()) => {
+                self.pending.keep(pin);
+                Some(bytes)
+            }
+            Err(error) => {
+                let round_id = reply.round_id;
+                tracing::error!(%node, %round_id, %error, "an update cannot be kept");
+                if is_full(&error) {
+                    self.storage_filled();
+                }
+                None
+            }
+        }
     }
 
     /// Whether a node has brought the update that its reply names: another's is not its own to name.
@@ -77,7 +116,7 @@ impl Director {
     ) -> Result<(), Error> {
         let found = find_reply(node.clone(), reply);
         match self.shared.database.read(found).await? {
-            Some(reply) => self.reply(node, Box::new(reply)).await,
+            Some(reply) => self.reply(node, Box::new(reply), Vec::new()).await,
             None => {
                 self.acknowledge(&node, reply.round_id, true);
                 Ok(())
@@ -85,7 +124,13 @@ impl Director {
         }
     }
 
-    fn take_reply(&mut self, node: NodeId, place: Place, reply: Box<TrainReply>) {
+    fn take_reply(
+        &mut self,
+        node: NodeId,
+        place: Place,
+        reply: Box<TrainReply>,
+        carried: Option<Vec<u8>>,
+    ) {
         let round_id = reply.round_id;
         // What happened before this reply is decided before it.
         while let Some((id, event)) = self.queue.pop_front() {
@@ -105,7 +150,8 @@ impl Director {
             self.pending.after(After::Discard(update.digest));
         }
         let now = self.shared.clock.now();
-        self.write(now, Write::Reply { site: place.site, reply, late, loss });
+        let carried = carried.filter(|_| !late);
+        self.write(now, Write::Reply { site: place.site, reply, late, loss, carried });
         self.pending.replies.insert(round_id);
         self.pending.after(After::Acknowledge { node, round_id, late });
     }
@@ -116,6 +162,11 @@ impl Director {
         let message = v1::ReplyReceived { round_id: round_id.to_string(), code: code.to_string() };
         self.shared.registry.send(node, ToNode::ReplyReceived(message));
     }
+}
+
+/// Whether the update that a reply names came with it.
+fn came_with(reply: &TrainReply, carried: &[u8]) -> bool {
+    reply.update.as_ref().is_some_and(|update| wire::is_carried(carried, update))
 }
 
 /// What a reply comes to whose update never came.

@@ -7,17 +7,28 @@ use std::sync::Arc;
 
 use aggregation::{FedAvg, Output, Update, Weights};
 use parameters::Reader;
+use protocol::wire::CARRIED_BYTES;
 use protocol::{ArtifactReference, Code, Digest, ExperimentId};
 use round::experiment::{AggregationFault, Event, Input, Site, Ticket};
 use store::{Durability, artifact};
 use tokio::task::JoinSet;
 
+use crate::bodies;
 use crate::retention;
 use crate::shared::Shared;
 use crate::submission::Submission;
 
 /// Pieces of work; those that somebody waits for end with an event.
-pub(super) type Work = JoinSet<Option<(ExperimentId, Event)>>;
+pub(super) type Work = JoinSet<Option<Outcome>>;
+
+/// What a piece of work came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) experiment_id: ExperimentId,
+    pub(super) event: Event,
+    /// The bytes of a model that is kept in the database.
+    pub(super) short_model: Option<(Digest, Vec<u8>)>,
+}
 
 /// Aggregates where blocking is allowed; the outcome is an event.
 pub(super) fn aggregate(
@@ -26,22 +37,49 @@ pub(super) fn aggregate(
     submission: &Arc<Submission>,
     (ticket, round, inputs): (Ticket, u32, Vec<Input>),
 ) {
+    let base = base(shared, submission);
     let (shared, submission) = (Arc::clone(shared), Arc::clone(submission));
-    let id = submission.experiment_id;
-    let base = shared.board.get(id).map(|live| live.experiment.model().digest);
     work.spawn_blocking(move || {
-        let base = base.unwrap_or(submission.specification.parameters.digest);
-        let scratch = shared.config.artifacts().join(format!("aggregate-{id}-{round}"));
-        let job = Aggregation { shared: &shared, weights: submission.weights, base, scratch };
-        // A defect of ours ends this round's attempt, and nothing else.
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.run(&inputs)))
-            .unwrap_or(Err(AggregationFault::Round(Code::CoordinatorInternal)));
-        let event = match outcome {
-            Ok(model) => Event::Aggregated { ticket, model },
-            Err(fault) => Event::AggregationFailed { ticket, fault },
-        };
-        Some((id, event))
+        Some(aggregate_now(&shared, &submission, base.digest, (ticket, round, &inputs)))
     });
+}
+
+/// Aggregates on the calling thread where that takes no longer than to wake another one; nothing where it does.
+pub(super) fn aggregate_at_once(
+    shared: &Arc<Shared>,
+    submission: &Arc<Submission>,
+    (ticket, round, inputs): (Ticket, u32, &[Input]),
+) -> Option<Outcome> {
+    let base = base(shared, submission);
+    let bytes = base.size.saturating_mul(inputs.len() as u64 + 1);
+    let is_short = bytes <= AT_ONCE && inputs.len() <= MOST_AT_ONCE;
+    is_short.then(|| aggregate_now(shared, submission, base.digest, (ticket, round, inputs)))
+}
+
+/// The parameters that the round started from.
+fn base(shared: &Shared, submission: &Submission) -> ArtifactReference {
+    let live = shared.board.get(submission.experiment_id);
+    let model = live.map(|live| live.experiment.model().clone());
+    model.unwrap_or_else(|| submission.specification.parameters.clone())
+}
+
+fn aggregate_now(
+    shared: &Shared,
+    submission: &Submission,
+    base: Digest,
+    (ticket, round, inputs): (Ticket, u32, &[Input]),
+) -> Outcome {
+    let id = submission.experiment_id;
+    let scratch = shared.config.artifacts().join(format!("aggregate-{id}-{round}"));
+    let job = Aggregation { shared, weights: submission.weights, base, scratch };
+    // A defect of ours ends this round's attempt, and nothing else.
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run(inputs)))
+        .unwrap_or(Err(AggregationFault::Round(Code::CoordinatorInternal)));
+    let (event, short_model) = match outcome {
+        Ok((model, short)) => (Event::Aggregated { ticket, model }, short),
+        Err(fault) => (Event::AggregationFailed { ticket, fault }, None),
+    };
+    Outcome { experiment_id: id, event, short_model }
 }
 
 struct Aggregation<'a> {
@@ -53,7 +91,7 @@ struct Aggregation<'a> {
 }
 
 impl Aggregation<'_> {
-    fn run(&self, inputs: &[Input]) -> Result<ArtifactReference, AggregationFault> {
+    fn run(&self, inputs: &[Input]) -> Result<Made, AggregationFault> {
         let base = self.open(&self.base).map_err(AggregationFault::Round)?;
         let updates: Vec<Update> =
             inputs.iter().map(|input| self.update(input)).collect::<Result<_, _>>()?;
@@ -68,9 +106,17 @@ impl Aggregation<'_> {
         }
         let mean = fed_avg.aggregate_hashed(base.schema(), &updates, output);
         let model = mean.map_err(fault)?;
-        let adopted = self.shared.artifacts.adopt(&self.scratch, &model, Durability::PowerLoss);
-        adopted.map_err(|error| AggregationFault::Round(storage_code(&error)))?;
-        Ok(model)
+        let unkept = |error| AggregationFault::Round(storage_code(&error));
+        let artifacts = &self.shared.artifacts;
+        if model.size > CARRIED_BYTES {
+            artifacts.adopt(&self.scratch, &model, Durability::PowerLoss).map_err(unkept)?;
+            return Ok((model, None));
+        }
+        // What makes it durable is its row, which is written with the event that tells of it.
+        artifacts.adopt(&self.scratch, &model, Durability::Process).map_err(unkept)?;
+        let bytes = bodies::read(artifacts, &model.digest).map_err(unkept)?;
+        let digest = model.digest;
+        Ok((model, Some((digest, bytes))))
     }
 
     fn update(&self, input: &Input) -> Result<Update, AggregationFault> {
@@ -129,6 +175,9 @@ fn storage_code(error: &artifact::Error) -> Code {
     }
 }
 
+/// A model, and its bytes where they are few.
+type Made = (ArtifactReference, Option<(Digest, Vec<u8>)>);
+
 /// Deletes files that nobody keeps any more.
 pub(super) fn delete(work: &mut Work, shared: &Arc<Shared>, digests: Vec<Digest>) {
     if digests.is_empty() {
@@ -141,5 +190,9 @@ pub(super) fn delete(work: &mut Work, shared: &Arc<Shared>, digests: Vec<Digest>
     });
 }
 
+/// Bytes of updates and model that are averaged within a moment.
+const AT_ONCE: u64 = 64 << 10;
+/// Updates that are opened within a moment.
+const MOST_AT_ONCE: usize = 8;
 /// Bytes of a model below which a second thread would begin when the first has ended.
 const WORTH_A_THREAD: u64 = 64 << 10;

@@ -139,3 +139,29 @@ async fn a_node_that_names_an_update_of_another_has_brought_none() {
     assert_eq!(told["message"], expected);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_inside_a_reply_that_are_not_its_update_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let mut north = Script::new("north");
+    north.carries = Some(|mut bytes| {
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    });
+    let mut east = Script::new("east");
+    east.carries = Some(|bytes| bytes);
+    let _nodes =
+        [east, north].map(|script| ScriptedNode::start(&server.address(), script, scratch.path()));
+    let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
+    connected(&mut researcher, 2).await;
+    let request = researcher.prepare(1).await;
+    let id = researcher.submit(request).await;
+    let events = researcher.watch_until(&id, "paused").await;
+    let told: serde_json::Value =
+        serde_json::from_str(&events.last().unwrap().fields_json).unwrap();
+    let expected = "round 1 has 1 of 2 needed nodes; north/records: results.upload_failed";
+    assert_eq!(told["message"], expected);
+    server.stop().await;
+}

@@ -1,9 +1,13 @@
 //! Dying in every state and going on.
 
+use std::path::Path;
+
 use protocol::wire::v1;
 use round::experiment::StateName;
 
-use crate::support::{Researcher, ScriptedNode, Server, connected, nodes, soon, test_config};
+use crate::support::{
+    NODES, Researcher, Script, ScriptedNode, Server, connected, nodes, soon, test_config,
+};
 
 /// An experiment that waits for all nodes, for after a restart they come back one by one.
 async fn of_all_three(researcher: &mut Researcher) -> v1::SubmitExperimentRequest {
@@ -31,6 +35,15 @@ async fn undisturbed() -> String {
 /// Dies when an experiment has entered `state` and nothing of it was performed; the same nodes go on after the
 /// restart without another hand.
 async fn killed_in(state: StateName) -> String {
+    killed_with(nodes, |_| {}, state).await
+}
+
+/// As [`killed_in`], with these nodes, and something done to the folder before the restart.
+async fn killed_with(
+    nodes: fn(&transport::Address, &Path) -> Vec<ScriptedNode>,
+    harm: fn(&Path),
+    state: StateName,
+) -> String {
     let folder = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let config = coordinator::Config { pause_at: Some(state), ..test_config(folder.path()) };
@@ -49,6 +62,7 @@ async fn killed_in(state: StateName) -> String {
     soon("the pause", handle.paused()).await;
     server.kill().await;
     let _answered_or_not = soon("the end of the call", submitting).await;
+    harm(folder.path());
 
     let config = coordinator::Config { listen: address, ..test_config(folder.path()) };
     let server = Server::start_with(config).await;
@@ -78,6 +92,40 @@ async fn a_coordinator_that_dies_in_any_state_makes_the_same_model() {
         StateName::Completed,
     ] {
         assert_eq!(killed_in(state).await, expected, "killed in {state}");
+    }
+}
+
+/// Nodes whose updates travel inside their replies.
+fn carrying(address: &transport::Address, scratch: &Path) -> Vec<ScriptedNode> {
+    let script = |name| Script { carries: Some(|bytes| bytes), ..Script::new(name) };
+    NODES.iter().map(|name| ScriptedNode::start(address, script(name), scratch)).collect()
+}
+
+/// What a loss of power may do to files that were not synchronised: one is gone, the next is empty.
+fn lose_power(folder: &Path) {
+    let entries = std::fs::read_dir(folder.join("artifacts/sha256")).unwrap();
+    let mut lost: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    lost.retain(|path| path.extension().is_some_and(|end| end == "unsynchronised"));
+    for (index, path) in lost.iter().enumerate() {
+        match index % 2 {
+            0 => std::fs::remove_file(path).unwrap(),
+            _ => std::fs::write(path, b"").unwrap(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_that_came_inside_replies_survive_a_loss_of_power_in_any_state() {
+    let expected = undisturbed().await;
+    for state in [
+        StateName::AwaitingReplies,
+        StateName::Aggregating,
+        StateName::Checkpointing,
+        StateName::FinalValidation,
+        StateName::Completed,
+    ] {
+        let found = killed_with(carrying, lose_power, state).await;
+        assert_eq!(found, expected, "power lost in {state}");
     }
 }
 

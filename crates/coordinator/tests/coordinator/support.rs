@@ -127,6 +127,8 @@ pub(crate) struct Script {
     pub(crate) turns: Option<Turns>,
     /// Whether it works; while not, requests are accepted and nothing comes of them.
     pub(crate) works: watch::Receiver<bool>,
+    /// What its updates are inside its replies; where nothing is said, they are brought before.
+    pub(crate) carries: Option<fn(Vec<u8>) -> Vec<u8>>,
 }
 
 impl Script {
@@ -143,6 +145,7 @@ impl Script {
             ends: BTreeMap::new(),
             turns: None,
             works: watch::channel(true).1,
+            carries: None,
         }
     }
 }
@@ -153,6 +156,7 @@ struct Memory {
     accepted: BTreeMap<RoundId, TrainRequest>,
     replies: BTreeMap<RoundId, TrainReply>,
     acknowledged: BTreeMap<RoundId, String>,
+    carried: BTreeMap<RoundId, Vec<u8>>,
 }
 
 /// A node that dials, greets, answers and works until it is dropped.
@@ -356,7 +360,10 @@ impl Job {
         }
         self.memory.lock().unwrap().replies.insert(reply.round_id, reply.clone());
         // The line may have broken; the reply is sent again when it stands.
-        let _sent = self.out.send(message(FromNode::TrainReply(reply.into()))).await;
+        let mut reply = v1::TrainReply::from(reply);
+        let carried = self.memory.lock().unwrap().carried.get(&request.round_id).cloned();
+        reply.update_bytes = carried.unwrap_or_default();
+        let _sent = self.out.send(message(FromNode::TrainReply(reply))).await;
         if let Some((turns, _)) = &self.script.turns {
             turns.send_modify(|turn| *turn += 1);
         }
@@ -394,6 +401,10 @@ impl Job {
         std::fs::write(&path, &bytes).unwrap();
         let reference = ArtifactReference::new(Digest::of(&bytes), bytes.len() as u64);
         if matches!(self.script.work, Work::Claimed(_)) {
+            return Some(reference);
+        }
+        if let Some(carries) = self.script.carries {
+            self.memory.lock().unwrap().carried.insert(request.round_id, carries(bytes));
             return Some(reference);
         }
         self.files.upload(&reference, &path).await.ok().map(|()| reference)

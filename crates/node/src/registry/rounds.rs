@@ -133,7 +133,37 @@ pub fn record_confined(
     )?;
     if matches!(event, Event::Acknowledged | Event::Closed) {
         Journal::within(transaction).close(&machine(id), now)?;
+        drop_update(transaction, &id.to_string())?;
     }
+    Ok(())
+}
+
+/// Keeps a short update until its reply, which carries it, is delivered: the reply's record is nothing without it.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn keep_update(transaction: &Transaction<'_>, id: RoundId, bytes: &[u8]) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO node_updates (round_id, body) VALUES (?1, ?2)",
+        params![id.to_string(), bytes],
+    )?;
+    Ok(())
+}
+
+/// The update that is kept for a reply; empty where none is.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn kept_update(transaction: &Transaction<'_>, id: RoundId) -> Result<Vec<u8>, Error> {
+    let select = "SELECT body FROM node_updates WHERE round_id = ?1";
+    let kept = transaction.query_row(select, [id.to_string()], |row| row.get(0)).optional()?;
+    Ok(kept.unwrap_or_default())
+}
+
+fn drop_update(transaction: &Transaction<'_>, id: &str) -> Result<(), Error> {
+    transaction.execute("DELETE FROM node_updates WHERE round_id = ?1", [id])?;
     Ok(())
 }
 
@@ -220,6 +250,7 @@ pub fn drop_damaged(
     if is_unreadable || is_damaged(transaction, id, now)? {
         Journal::within(transaction).remove(&machine(id))?;
         transaction.execute("DELETE FROM node_rounds WHERE round_id = ?1", [id.to_string()])?;
+        drop_update(transaction, &id.to_string())?;
         return Ok(());
     }
     let round = id.to_string();

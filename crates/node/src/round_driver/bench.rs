@@ -26,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) due: Option<Instant>,
     /// Keeps the update until its record does: another round may delete a file of the same bytes.
     pub(crate) update_pin: Option<Pin>,
+    /// A short update, which travels inside the reply.
+    pub(crate) carried: Option<Vec<u8>>,
     pub(crate) scalars: ScalarCount,
 }
 

@@ -127,7 +127,7 @@ async fn perform_phase(
         | Phase::ValidateAfter
         | Phase::Export => compute::perform(work, phase, bench).await,
         Phase::Egress => judge::egress(work, bench).await,
-        Phase::Upload => fetch::upload(work).await,
+        Phase::Upload => fetch::upload(work, bench).await,
         Phase::Reply | Phase::Clean => Err(Fault::defect("the phase has no step of its own")),
     }
 }

@@ -8,7 +8,8 @@ use round::round::Note;
 
 use super::RoundDriver;
 use crate::notice::Notice;
-use crate::round_log::LogLine;
+use crate::registry::{self, rounds};
+use crate::round_log::{LogLine, chain};
 
 impl RoundDriver {
     /// Tells the coordinator and the operator of a record.
@@ -44,8 +45,26 @@ impl RoundDriver {
 
     pub(super) fn send_reply(&self) {
         if let Some(reply) = &self.reply {
-            self.site.outbox.send(ToCoordinator::TrainReply(reply.clone().into()));
+            let mut message = v1::TrainReply::from(reply.clone());
+            if reply.update.is_some() {
+                message.update_bytes = self.carried();
+            }
+            self.site.outbox.send(ToCoordinator::TrainReply(message));
         }
+    }
+
+    /// The update that travels inside the reply; nothing where it was brought.
+    fn carried(&self) -> Vec<u8> {
+        if let Some(bytes) = &self.carried {
+            return bytes.clone();
+        }
+        let id = self.request.round_id;
+        let kept =
+            self.site.database.read_blocking(|transaction| rounds::kept_update(transaction, id));
+        kept.unwrap_or_else(|error: registry::Error| {
+            tracing::error!(round = %id, error = chain(&error), "a kept update cannot be read");
+            Vec::new()
+        })
     }
 
     pub(super) fn note(&self, note: Note) {

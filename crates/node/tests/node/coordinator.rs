@@ -40,6 +40,7 @@ struct Desk {
     refused_uploads: AtomicU32,
     closed: Mutex<HashSet<String>>,
     acknowledges: AtomicBool,
+    carries: AtomicBool,
     on_refusal: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
@@ -59,6 +60,7 @@ impl Coordinator {
             refused_uploads: AtomicU32::new(0),
             closed: Mutex::default(),
             acknowledges: true.into(),
+            carries: false.into(),
             on_refusal: Mutex::default(),
         });
         let settings =
@@ -108,6 +110,16 @@ impl Coordinator {
     /// Says nothing to replies from now on, or acknowledges them again.
     pub(crate) fn acknowledge(&self, acknowledges: bool) {
         self.desk.acknowledges.store(acknowledges, Ordering::SeqCst);
+    }
+
+    /// Takes short updates inside replies, from the next line on.
+    pub(crate) fn carry(&self) {
+        self.desk.carries.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a node has brought a file.
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
+        self.desk.store.size(digest).is_some()
     }
 
     /// Answers replies of this round with `round.closed`.
@@ -200,6 +212,10 @@ impl Desk {
                 software: "test".to_owned(),
                 wanted_rounds: greeting.open_rounds.clone(),
                 closed_rounds: Vec::new(),
+                largest_update_bytes: match self.carries.load(Ordering::SeqCst) {
+                    true => protocol::wire::CARRIED_BYTES,
+                    false => 0,
+                },
             })),
             FromNode::TrainReply(reply) if self.acknowledges.load(Ordering::SeqCst) => {
                 let is_closed = self.closed.lock().unwrap().contains(&reply.round_id);

@@ -7,6 +7,7 @@ use node::registry::rounds::Stage;
 use protocol::{ArtifactReference, Code, Phase, TrainRequest};
 use serde_json::json;
 
+use crate::coordinator::Coordinator;
 use crate::site::{Running, Scene, training_args};
 
 fn request(scene: &Scene) -> TrainRequest {
@@ -33,9 +34,19 @@ async fn killed_at(scene: &mut Scene, phase: Phase, request: &TrainRequest) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_killed_in_any_phase_ends_the_round_with_the_same_bytes() {
+    killed_in_any_phase(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_update_travels_inside_the_reply_may_be_killed_in_any_phase() {
+    killed_in_any_phase(Coordinator::carry).await;
+}
+
+async fn killed_in_any_phase(agree: fn(&Coordinator)) {
     let mut scene = Scene::set().await;
     let expected = undisturbed(&mut scene).await;
     scene.node.stop().await;
+    agree(&scene.coordinator);
     for &phase in Phase::ALL {
         let request = request(&scene);
         killed_at(&mut scene, phase, &request).await;
@@ -92,7 +103,7 @@ async fn a_damaged_round_is_shown_and_dropped_and_a_healthy_one_is_not() {
     node.stop().await;
 }
 
-async fn delivered(node: &Running, request: &TrainRequest) {
+pub(crate) async fn delivered(node: &Running, request: &TrainRequest) {
     let owner = node.handle.administration().clone();
     let waiting = async {
         loop {

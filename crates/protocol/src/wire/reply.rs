@@ -80,6 +80,7 @@ impl From<TrainReply> for v1::TrainReply {
             optimizer_args_json: object_text(&reply.optimizer_args),
             auxiliary_state: reply.auxiliary_state.map(Into::into),
             state_id: reply.state_id.unwrap_or_default(),
+            update_bytes: Vec::new(),
         }
     }
 }

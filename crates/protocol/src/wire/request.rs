@@ -93,6 +93,7 @@ impl From<TrainRequest> for v1::TrainRequest {
             time_left_milliseconds: u64::try_from(request.time_left.as_millis())
                 .unwrap_or(u64::MAX),
             data_loading_plan: request.data_loading_plan.unwrap_or_default(),
+            parameters_bytes: Vec::new(),
         }
     }
 }

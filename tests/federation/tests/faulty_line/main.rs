@@ -30,8 +30,9 @@ fn no_lost_repeated_or_reordered_message_changes_the_model() {
         assert_eq!(experiment.await_model(), model, "seed {seed}, {:?}", line.faults());
         every_round_used_every_site_once(&federation, &experiment, file.rounds, seed);
     }
-    let Faults { lost, repeated, reordered, cut } = line.faults();
-    assert!(lost > 0 && repeated > 0 && reordered > 0 && cut > 0, "{:?}", line.faults());
+    // Models as short as these travel inside messages: there is no transfer that could be cut.
+    let Faults { lost, repeated, reordered, .. } = line.faults();
+    assert!(lost > 0 && repeated > 0 && reordered > 0, "{:?}", line.faults());
 }
 
 fn every_round_used_every_site_once(

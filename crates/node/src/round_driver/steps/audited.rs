@@ -13,18 +13,18 @@ use crate::round_log::chain;
 /// Where that cannot be recorded, it is not done.
 pub(super) async fn record(work: &Work, outcome: Outcome) -> Result<Outcome, Fault> {
     if matches!(outcome, Outcome::PlanApproved) {
-        permit(work, start(work).await?).await?;
+        permit(work, start(work)?).await?;
     } else if let Outcome::DataOpened { training_rows, validation_rows, .. } = &outcome {
         // It is synchronised with the release, the next that is recorded of this round.
         let entry = entry(work, Action::RoundSplit).split(*training_rows, *validation_rows);
         let entry = entry.number(Object::ExcludedSamples, work.findings.excluded);
-        work.site.audit.note(with_dataset(entry, dataset(work).await?.as_ref())).await;
+        work.site.audit.note(with_dataset(entry, dataset(work)?.as_ref())).await;
     } else if matches!(outcome, Outcome::EgressAllowed { .. } | Outcome::Released { .. }) {
-        permit(work, release(work).await?).await?;
+        permit(work, release(work)?).await?;
     } else if matches!(outcome, Outcome::EgressHeld) {
         let update = work.export.as_ref().map(|export| &export.update);
         let entry = entry(work, Action::RoundHold).update(update);
-        permit(work, with_dataset(entry, dataset(work).await?.as_ref())).await?;
+        permit(work, with_dataset(entry, dataset(work)?.as_ref())).await?;
     }
     Ok(outcome)
 }
@@ -44,13 +44,13 @@ fn entry(work: &Work, action: Action) -> Entry {
         .number(Object::Attempt, u64::from(work.ticket.attempt))
 }
 
-async fn start(work: &Work) -> Result<Entry, Fault> {
+fn start(work: &Work) -> Result<Entry, Fault> {
     let entry = entry(work, Action::RoundStart).plan(&work.request.plan.digest);
     let entry = entry.mode(work.request.mode);
-    Ok(with_dataset(entry, dataset(work).await?.as_ref()))
+    Ok(with_dataset(entry, dataset(work)?.as_ref()))
 }
 
-async fn release(work: &Work) -> Result<Entry, Fault> {
+fn release(work: &Work) -> Result<Entry, Fault> {
     let findings = &work.findings;
     let update = work.export.as_ref().map(|export| &export.update);
     let samples = work.export.as_ref().map_or(findings.sample_count, |export| export.sample_count);
@@ -60,7 +60,7 @@ async fn release(work: &Work) -> Result<Entry, Fault> {
         entry = entry.sandbox_level(&confinement.level);
         entry = entry.environment(confinement.environment.as_ref());
     }
-    Ok(with_dataset(entry, dataset(work).await?.as_ref()))
+    Ok(with_dataset(entry, dataset(work)?.as_ref()))
 }
 
 fn with_dataset(entry: Entry, dataset: Option<&Dataset>) -> Entry {
@@ -72,8 +72,8 @@ fn with_dataset(entry: Entry, dataset: Option<&Dataset>) -> Entry {
     }
 }
 
-async fn dataset(work: &Work) -> Result<Option<Dataset>, Fault> {
+fn dataset(work: &Work) -> Result<Option<Dataset>, Fault> {
     let id = work.request.dataset_id;
-    let found = work.site.database.read(move |transaction| datasets::by_id(transaction, id)).await;
+    let found = work.site.database.read_blocking(|transaction| datasets::by_id(transaction, id));
     found.map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))
 }

@@ -1,5 +1,6 @@
 //! Phases 6 to 13: the runtime's work, on a thread where it may block.
 
+mod brevity;
 mod monitor;
 
 use std::path::{Path, PathBuf};
@@ -41,11 +42,17 @@ pub(super) async fn perform(
         _ => None,
     };
     let mut thread = Thread { work: work.clone(), bench: std::mem::take(bench) };
-    let (thread, outcome) = blocking(move || {
+    // To hand a phase to a thread and to hear of its end takes longer than a short one.
+    let (thread, outcome) = if brevity::is_short(work, &thread.bench, phase, start.as_ref()) {
         let outcome = thread.perform(phase, start);
         (thread, outcome)
-    })
-    .await;
+    } else {
+        let there = move || {
+            let outcome = thread.perform(phase, start);
+            (thread, outcome)
+        };
+        blocking(there).await
+    };
     *bench = thread.bench;
     work.findings = thread.work.findings;
     outcome

@@ -207,12 +207,14 @@ async fn check_update(
 ) -> Result<(), Fault> {
     let terms = Arc::clone(terms);
     let store = work.site.carrier.store().clone();
-    let judged = blocking(move || match store.open_verified(&update.digest) {
+    let is_short = update.size <= SHORT;
+    let judge = move || match store.open_verified(&update.digest) {
         Ok(artifact) => egress::check_update(&artifact.path, &declaration, &terms)
             .map_err(|refusal| Fault::new(*refusal.failure, refusal.text)),
         Err(error) => Err(Fault::new(Code::NodeInternal, chain(&error))),
-    });
-    judged.await
+    };
+    // To read a short file takes less time than to wake a thread for it.
+    if is_short { judge() } else { blocking(judge).await }
 }
 
 /// After a restart: whether the exported file is there and has its digest.
@@ -228,6 +230,9 @@ pub(super) async fn verify_export(work: &Work, update: &ArtifactReference) -> Ou
         Outcome::ExportLost
     }
 }
+
+/// Bytes of an update that is judged where no thread is woken for it.
+const SHORT: u64 = 64 << 10;
 
 /// The milliseconds over which rounds are counted.
 const DAY: u64 = 24 * 60 * 60 * 1_000;
