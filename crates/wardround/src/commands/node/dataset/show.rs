@@ -36,8 +36,9 @@ pub(super) fn people(dataset: &DatasetDetails) -> String {
     if let Some(level) = dataset.minimum_level {
         text.push_str(&format!("  sandbox  level {level} or better\n"));
     }
-    if dataset.excluded_patients > 0 {
-        text.push_str(&format!("  left out patients who withdrew: {}\n", dataset.excluded_patients));
+    let excluded = dataset.excluded_patients;
+    if excluded > 0 {
+        text.push_str(&format!("  left out patients who withdrew: {excluded}\n"));
     }
     if let Some(folder) = &dataset.folder {
         text.push_str(&folder::people(folder));
