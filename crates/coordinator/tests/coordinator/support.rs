@@ -567,12 +567,22 @@ impl Researcher {
 
     /// Watches from the start until an event of this name.
     pub(crate) async fn watch_until(&mut self, id: &str, name: &str) -> Vec<v1::ExperimentEvent> {
+        self.watch_until_one(id, name, |_| true).await
+    }
+
+    /// The events up to the first of this name that also fits.
+    pub(crate) async fn watch_until_one(
+        &mut self,
+        id: &str,
+        name: &str,
+        fits: impl Fn(&v1::ExperimentEvent) -> bool,
+    ) -> Vec<v1::ExperimentEvent> {
         let request = v1::WatchExperimentRequest { experiment_id: id.to_owned(), after: 0 };
         let mut events = self.calls.watch_experiment(request).await.unwrap().into_inner();
         let mut seen = Vec::new();
         let watching = async {
             while let Some(event) = events.message().await.expect("the stream holds") {
-                let last = event.name == name;
+                let last = event.name == name && fits(&event);
                 seen.push(event);
                 if last {
                     return true;

@@ -2,7 +2,6 @@
 
 use protocol::Code;
 use protocol::wire::v1;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::federation::{Federation, fields, last};
@@ -16,24 +15,14 @@ async fn an_experiment_waits_for_an_owner_and_says_for_whom() {
             .await;
     let request = world.researcher.prepare(1).await;
     let id = world.researcher.submit(request).await;
-    let waiting = async {
-        loop {
-            let events = world.researcher.watch_until(&id, "waiting-for-approval").await;
-            let pending = last(&events)["pending"].clone();
-            let shown = world.researcher.show(&id).await;
-            if shown.executions.len() == 1 || pending != Value::Array(Vec::new()) {
-                return (shown, pending);
-            }
-        }
-    };
-    let (shown, _) = crate::support::soon("the wait", waiting).await;
+    // Both answer in any order; once both have, the owner who has to decide is named alone.
+    let north = serde_json::json!([{ "node": "north", "dataset": "records" }]);
+    let named = |event: &v1::ExperimentEvent| fields(event)["pending"] == north;
+    world.researcher.watch_until_one(&id, "waiting-for-approval", named).await;
+    let shown = world.researcher.show(&id).await;
     assert_eq!(shown.summary.unwrap().state, "awaiting-approval");
     owner.send(Code::Ok).unwrap();
-    let events = world.researcher.watch_until(&id, "completed").await;
-    let named = events.iter().filter(|event| event.name == "waiting-for-approval").any(|event| {
-        fields(event)["pending"] == serde_json::json!([{ "node": "north", "dataset": "records" }])
-    });
-    assert!(named, "the owner who has to decide is named");
+    world.researcher.watch_until(&id, "completed").await;
     world.server.stop().await;
 }
 
