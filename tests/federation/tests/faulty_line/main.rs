@@ -19,20 +19,26 @@ fn no_lost_repeated_or_reordered_message_changes_the_model() {
     let mut federation = Federation::without_hospitals();
     let line = FaultyLine::before(&federation.coordinator.url());
     behind(&mut federation, &line);
-    let file = ExperimentFile { rounds: 4, ..ExperimentFile::default() };
-    let model = federation.submit_approved(&file).await_model();
+    // One model is short and travels inside messages, the other's parameters and updates are files of their own.
+    let short = ExperimentFile { rounds: 4, ..ExperimentFile::default() };
+    let long = ExperimentFile { plan_change: Some((SHORT, LONG)), ..short.clone() };
+    let files = [short, long].map(|file| {
+        let model = federation.submit_approved(&file).await_model();
+        (file, model)
+    });
     let nothing = Faults { lost: 0, repeated: 0, reordered: 0, cut: 0 };
     assert_eq!(line.faults(), nothing);
 
     for seed in SEEDS {
-        line.spoil(seed, BREAKS);
-        let experiment = federation.submit(&file);
-        assert_eq!(experiment.await_model(), model, "seed {seed}, {:?}", line.faults());
-        every_round_used_every_site_once(&federation, &experiment, file.rounds, seed);
+        for (file, model) in &files {
+            line.spoil(seed, BREAKS);
+            let experiment = federation.submit(file);
+            assert_eq!(experiment.await_model(), *model, "seed {seed}, {:?}", line.faults());
+            every_round_used_every_site_once(&federation, &experiment, file.rounds, seed);
+        }
     }
-    // Models as short as these travel inside messages: there is no transfer that could be cut.
-    let Faults { lost, repeated, reordered, .. } = line.faults();
-    assert!(lost > 0 && repeated > 0 && reordered > 0, "{:?}", line.faults());
+    let Faults { lost, repeated, reordered, cut } = line.faults();
+    assert!(lost > 0 && repeated > 0 && reordered > 0 && cut > 0, "{:?}", line.faults());
 }
 
 fn every_round_used_every_site_once(
@@ -70,6 +76,12 @@ fn identity(scalar: &Value) -> String {
     fields.remove("sequence");
     said.to_string()
 }
+
+/// A model of 31 numbers.
+const SHORT: &str = "init = \"zeros\"\nlayers = [{ dense = { units = 1 } }]";
+/// One of 19,201, which are 75 KiB.
+const LONG: &str = "init = \"xavier\"\n\
+    layers = [{ dense = { units = 600 } }, \"relu\", { dense = { units = 1 } }]";
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Connections that may break during one experiment.
