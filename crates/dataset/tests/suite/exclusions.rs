@@ -39,7 +39,7 @@ proptest! {
         let plan = "kind = \"table\"\nname = \"p\"\nversion = 1\n[columns]\nyears = \"age\"\n";
         for under_plan in [false, true] {
             let read = |text: &str, exclusions: &Exclusions| {
-                let file = write(&format!("{header}{text}"));
+                let file = write(format!("{header}{text}"));
                 let registration = register(&file.path, &options()).unwrap();
                 let registered = Registered::from(registration.clone());
                 let attached = under_plan.then(|| {
