@@ -28,3 +28,17 @@ fn an_owner_checks_a_policy_and_sees_what_is_in_effect() {
     place.snapshot("node-policy-show", &policy(&["show"]));
     place.snapshot("node-policy-show-unknown", &policy(&["show", "--dataset", "nobody"]));
 }
+
+#[test]
+fn where_no_update_waits_nothing_is_released() {
+    let place = Place::new();
+    place.done(INIT);
+    let release =
+        |words: &[&'static str]| [&["node", "release"], words, &["--dir", "north"]].concat();
+    let unknown = "01a208b6-62d6-7d6e-9a42-2641c4677572";
+    place.snapshot("node-release-list-none", &release(&["list"]));
+    place.snapshot("node-release-list-none-json", &release(&["list", "--json"]));
+    place.snapshot("node-release-show-unknown", &release(&["show", unknown]));
+    place.snapshot("node-release-approve-unknown", &release(&["approve", unknown]));
+    place.snapshot("node-release-reject-no-identifier", &release(&["reject", "latest"]));
+}
