@@ -68,12 +68,12 @@ impl Carrier {
         Self { store, way, underway: Arc::default() }
     }
 
-    /// The node's store.
     /// Whether files come from this machine and go to it, without a coordinator.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.way, Way::Local(_))
     }
 
+    /// The node's store.
     pub(crate) fn store(&self) -> &ArtifactStore {
         &self.store
     }
