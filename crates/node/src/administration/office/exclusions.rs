@@ -11,7 +11,7 @@ use crate::audit::{Action, Change, Object};
 use crate::registry::{self, datasets, datasets::Dataset};
 
 impl Office {
-    /// Changes whom a dataset leaves out, from the next phase that opens it on.
+    /// Changes whom a dataset leaves out, from the next round that starts its plan on.
     ///
     /// A withdrawal holds whether or not the dataset can be read now: what it means for the dataset is told where it can.
     pub(super) async fn dataset_exclude(

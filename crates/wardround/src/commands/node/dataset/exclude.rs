@@ -137,9 +137,9 @@ fn text(path: &Path) -> Result<String, Failure> {
 
 /// What `--help` adds.
 pub(super) const HELP: &str = "\
-A patient who withdrew is in no round from the moment this command ends: not in the counts, not in the split, not in
-what a plan may read. Rounds that have opened the dataset already are not changed; cancel them with
-`wardround node round cancel`. What a model has learnt before stays in the model.
+A patient who withdrew is in no round that starts its plan from now on: not in the counts, not in the split, not in
+what a plan may read. A round that has started its plan before keeps the list of that moment; cancel it with
+`wardround node round cancel`. What a model has learnt before stays in the model. `dataset remove` forgets the list.
 
   wardround node dataset exclude ward --file withdrawn.txt
 ";
