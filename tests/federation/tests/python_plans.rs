@@ -219,15 +219,7 @@ fn an_interpreter_is_listed_checked_and_forgotten() {
 fn a_node_without_an_interpreter_refuses_a_python_plan_and_says_what_to_do() {
     let Some(interpreter) = interpreter() else { return };
     let mut federation = Federation::of(&["north"]);
-    let file = ExperimentFile { min_nodes: 1, ..file(&interpreter, scale() + ROWS + TORCH, "") };
-    let experiment = federation.submit_approved(&file);
-    experiment
-        .await_event("the end", |event| event["event"] == "failed" || event["event"] == "paused");
-    let hospital = &federation.hospitals[0];
-    let round = &hospital.rounds(&experiment.id)[0];
-    assert_eq!(round["code"], "plan.unsupported_runtime");
-    let id = round["round_id"].as_str().expect("is a text");
-    let log = hospital.document(&["node", "round", "log", id]).to_string();
+    let log = refused_round(&mut federation, &interpreter, "plan.unsupported_runtime");
     assert!(log.contains("wardround node python add"), "{log}");
 }
 
@@ -247,17 +239,22 @@ fn an_interpreter_with_other_packages_than_were_registered_runs_nothing() {
     )
     .expect("the folder can be written");
 
-    let file = ExperimentFile { min_nodes: 1, ..file(&interpreter, scale() + ROWS + TORCH, "") };
+    let log = refused_round(&mut federation, &interpreter, "sandbox.unavailable");
+    assert!(log.contains("has other packages than when it was registered"), "{log}");
+    assert!(log.contains("wardround node python check"), "{log}");
+}
+
+/// Submits a plan that the only hospital refuses with `code`; gives what the round's log says there.
+fn refused_round(federation: &mut Federation, interpreter: &Path, code: &str) -> String {
+    let file = ExperimentFile { min_nodes: 1, ..file(interpreter, scale() + ROWS + TORCH, "") };
     let experiment = federation.submit_approved(&file);
     experiment
         .await_event("the end", |event| event["event"] == "failed" || event["event"] == "paused");
     let hospital = &federation.hospitals[0];
     let round = &hospital.rounds(&experiment.id)[0];
-    assert_eq!(round["code"], "sandbox.unavailable");
+    assert_eq!(round["code"], code);
     let id = round["round_id"].as_str().expect("is a text");
-    let log = hospital.document(&["node", "round", "log", id]).to_string();
-    assert!(log.contains("has other packages than when it was registered"), "{log}");
-    assert!(log.contains("wardround node python check"), "{log}");
+    hospital.document(&["node", "round", "log", id]).to_string()
 }
 
 /// An environment of its own that has another interpreter's packages, and a folder for more.
