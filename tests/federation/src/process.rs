@@ -43,6 +43,19 @@ impl Daemon {
         Self { name: name.to_owned(), child, lines, log: log.to_owned() }
     }
 
+    /// The most memory that the process has occupied at once so far, in bytes: `VmHWM`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the process is gone.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.expect("the kernel says how much memory a process has had") * 1024
+    }
+
     /// Waits for the first event that matches; those that came before count.
     ///
     /// # Panics
