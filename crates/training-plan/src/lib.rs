@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod document;
 pub mod experiment;
 pub mod metric;
+pub mod normal;
 pub mod plan;
 pub mod seed;
 
