@@ -1,6 +1,7 @@
 //! A node's configuration: `node.toml`, with environment variables over it.
 
 mod python;
+mod retention;
 
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ use crate::devices::DeviceOptions;
 use crate::folder::Folder;
 
 pub use python::PythonBounds;
+pub use retention::RetentionPeriods;
+
+pub(crate) use retention::days;
 
 /// All that a node is told before it starts.
 ///
@@ -60,6 +64,9 @@ pub struct Config {
     /// Days for which replies are kept to be sent again.
     #[serde(default = "default_keep_replies_days")]
     pub keep_replies_days: u64,
+    /// How long other things are kept.
+    #[serde(flatten)]
+    pub retention: RetentionPeriods,
     /// Seconds that running rounds have to end at a shutdown; after them they are left to the next start.
     #[serde(default = "default_shutdown_seconds")]
     pub shutdown_seconds: u64,
@@ -112,7 +119,8 @@ impl Config {
     /// The text that `init` writes: every key with its default and what it means.
     fn template(name: &NodeId, coordinator: &Address) -> String {
         let general = TEMPLATE.replace("{name}", name.as_str());
-        general.replace("{coordinator}", &coordinator.to_string()) + python::TEMPLATE
+        let general = general.replace("{coordinator}", &coordinator.to_string());
+        general + retention::TEMPLATE + python::TEMPLATE
     }
 
     /// A value that breaks a rule which its type cannot tell: its key, and the rule.
@@ -129,7 +137,7 @@ impl Config {
 
     /// How long replies are kept.
     pub fn keep_replies(&self) -> Duration {
-        Duration::from_secs(self.keep_replies_days.saturating_mul(24 * 60 * 60))
+        days(self.keep_replies_days)
     }
 }
 
@@ -227,6 +235,10 @@ const KEYS: &[&str] = &[
     "gpu_only",
     "cache_bytes",
     "keep_replies_days",
+    "keep_round_logs_days",
+    "keep_tracebacks_days",
+    "keep_updates_days",
+    "keep_cache_days",
     "shutdown_seconds",
     "python",
     "minimum_sandbox_level",

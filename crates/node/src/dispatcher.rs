@@ -10,17 +10,17 @@ use protocol::{ArtifactReference, Code, CorrelationId, RoundId, Timing, TrainRep
 use round::{Event, Round};
 use store::Durability;
 use store::artifact::Pin;
+use store::clock::Wait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::carrier::blocking;
-use crate::kept_state;
 use crate::link::Welcome;
 use crate::notice::Notice;
 use crate::registry::{self, rounds};
+use crate::retention::Sweeper;
 use crate::round_driver::{Message, RoundDriver};
-use crate::round_log::{RoundLog, chain};
+use crate::round_log::chain;
 use crate::site::Site;
 use crate::slots::Place;
 
@@ -84,7 +84,9 @@ impl Dispatcher {
 
     /// Serves commands until the shutdown, then gives running rounds their time to end.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut sweep = tokio::time::interval(SWEEP);
+        let mut sweeper = Sweeper::default();
+        sweeper.sweep(&self.site).await;
+        let mut due = self.next_sweep();
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
@@ -93,11 +95,20 @@ impl Dispatcher {
                     None => break,
                 },
                 Some(ended) = self.tasks.join_next() => self.forget(ended),
-                _ = sweep.tick() => self.sweep().await,
+                () = &mut due => {
+                    sweeper.sweep(&self.site).await;
+                    due = self.next_sweep();
+                }
             }
         }
         drop(commands);
         self.wind_up().await;
+    }
+
+    /// When old things are looked for again, by the node's clock.
+    fn next_sweep(&self) -> Wait {
+        let clock = &self.site.clock;
+        clock.wait_until(clock.now().after(SWEEP))
     }
 
     async fn obey(&mut self, command: Command) {
@@ -262,50 +273,6 @@ impl Dispatcher {
         }
     }
 
-    /// Drops what is older than it is kept for.
-    async fn sweep(&self) {
-        let kept = self.site.keep_replies();
-        let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
-        let before = self.site.clock.now().milliseconds().saturating_sub(kept);
-        let before = protocol::Timestamp::from_milliseconds(before);
-        let forgotten =
-            self.site.database.write(move |transaction| rounds::forget(transaction, before)).await;
-        match forgotten {
-            Ok(forgotten) => {
-                for round in forgotten {
-                    RoundLog::at(self.site.folder.round_log(round)).delete();
-                }
-            }
-            Err(error) => tracing::warn!(error = chain(&error), "old rounds cannot be dropped"),
-        }
-        let store = self.site.carrier.store().clone();
-        if let Err(error) = blocking(move || store.expire_partials()).await {
-            tracing::warn!(error = chain(&error), "broken transfers cannot be dropped");
-        }
-        if let Err(error) = self.retire_state().await {
-            tracing::warn!(error, "what plans have kept cannot be dropped");
-        }
-    }
-
-    /// Drops what Python plans have kept of experiments whose rounds are all forgotten.
-    async fn retire_state(&self) -> Result<(), String> {
-        let folder = self.site.folder.state();
-        let kept = blocking(move || kept_state::kept(&folder)).await;
-        let kept = kept.map_err(|error| chain(&error))?;
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let remembered = self.site.database.read(rounds::experiments).await;
-        let Some(remembered) = remembered.map_err(|error| chain(&error))? else {
-            return Ok(());
-        };
-        let retired = blocking(move || kept_state::retire(kept, &remembered)).await;
-        for experiment in retired.map_err(|error| chain(&error))? {
-            tracing::info!(%experiment, "what plans had kept of an experiment is dropped");
-        }
-        Ok(())
-    }
-
     /// Ends in bounded time: rounds that run may end, what does not is left to the next start.
     async fn wind_up(&mut self) {
         let grace = Duration::from_secs(self.site.config.shutdown_seconds);
@@ -335,7 +302,7 @@ pub(crate) fn restored_place(site: &Site, round: &Round) -> Place {
 
 /// Rounds that may be open at once, those that wait included.
 const MOST_ROUNDS: usize = 1_000;
-/// How often old rounds are looked for.
+/// How often old things are looked for.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long abandoned rounds have to let go of their threads.
 const LAST_GRACE: Duration = Duration::from_secs(2);

@@ -66,9 +66,14 @@ impl Folder {
         self.root.join("logs")
     }
 
+    /// The operator's logs of rounds: `logs/rounds/`.
+    pub fn round_logs(&self) -> PathBuf {
+        self.logs().join("rounds")
+    }
+
     /// The operator's log of one round.
     pub fn round_log(&self, round: RoundId) -> PathBuf {
-        self.logs().join("rounds").join(format!("{round}.jsonl"))
+        self.round_logs().join(format!("{round}.jsonl"))
     }
 
     /// The audit log and its key: `audit/`.

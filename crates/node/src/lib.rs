@@ -18,6 +18,7 @@ pub mod node;
 pub mod notice;
 pub mod policy;
 pub mod registry;
+pub mod retention;
 pub mod round_log;
 pub mod run_request;
 

@@ -436,6 +436,11 @@ impl RoundDriver {
 
     async fn discard_update(&mut self) {
         self.update_pin = None;
+        // What was delivered is the owner's to look at for as long as they say; the sweep deletes it.
+        let is_delivered = matches!(self.round, Round::Delivered(_));
+        if is_delivered && self.site.config.retention.keep_updates_days > 0 {
+            return;
+        }
         let Some(digest) = self.export.as_ref().map(|export| export.update.digest) else { return };
         let store = self.site.carrier.store().clone();
         let deleted = crate::carrier::blocking(move || store.delete(&digest)).await;

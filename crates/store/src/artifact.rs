@@ -81,6 +81,17 @@ pub struct Artifact {
     pub file: File,
 }
 
+/// A whole file of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Its name and length.
+    pub reference: ArtifactReference,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// Whether somebody needs it.
+    pub is_pinned: bool,
+}
+
 /// What [`ArtifactStore::begin`] finds.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
@@ -125,6 +136,20 @@ impl ArtifactStore {
     /// Lists what is here, in no particular order.
     pub fn list(&self) -> Vec<ArtifactReference> {
         self.inner.index().list()
+    }
+
+    /// Lists what is here with its age, in no particular order; a file that goes meanwhile is left out.
+    pub fn holdings(&self) -> Vec<Holding> {
+        let dated = |reference: ArtifactReference| {
+            let (durability, is_pinned) = {
+                let index = self.inner.index();
+                (index.entry(&reference.digest)?.durability, index.is_pinned(&reference.digest))
+            };
+            let path = self.inner.path(&reference.digest, durability);
+            let written = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+            Some(Holding { reference, written_at: timestamp(written), is_pinned })
+        };
+        self.list().into_iter().filter_map(dated).collect()
     }
 
     /// Returns how many bytes all whole files have together.

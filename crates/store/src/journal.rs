@@ -81,6 +81,17 @@ pub struct Restored {
     pub entries: Vec<Entry>,
 }
 
+/// How much the journal holds of closed machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedSize {
+    /// How many they are.
+    pub machines: u64,
+    /// The bytes of their events.
+    pub bytes: u64,
+    /// When the first of them was closed.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Why the journal refuses or cannot answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -316,6 +327,52 @@ impl<'transaction> Journal<'transaction> {
              AND substr(machine, 1, length(?1)) = ?1 ORDER BY closed_at, number",
             params![prefix, to_column(before.milliseconds())],
         )
+    }
+
+    /// Lists the events of one kind of the closed machines with this prefix, each with the instant of the closing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Database`] when they cannot be read.
+    pub fn closed_entries(
+        &self,
+        prefix: &str,
+        kind: &str,
+    ) -> Result<Vec<(Entry, Timestamp)>, Error> {
+        let mut select = self.transaction.prepare_cached(
+            "SELECT sequence, at, kind, body, closed_at FROM journal_machines \
+             JOIN journal_events USING (machine) WHERE closed_at IS NOT NULL \
+             AND substr(machine, 1, length(?1)) = ?1 AND kind = ?2 ORDER BY closed_at, number",
+        )?;
+        let entries = select.query_map(params![prefix, kind], |row| {
+            let closed = Timestamp::from_milliseconds(from_column(row.get(4)?));
+            Ok((entry(row)?, closed))
+        })?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Counts the closed machines with this prefix, the bytes of their events, and gives the instant of the first
+    /// closing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Database`] when they cannot be read.
+    pub fn closed_size(&self, prefix: &str) -> Result<ClosedSize, Error> {
+        let size = self.transaction.query_row(
+            "SELECT count(DISTINCT machine), coalesce(sum(length(body)), 0), min(closed_at) \
+             FROM journal_machines LEFT JOIN journal_events USING (machine) \
+             WHERE closed_at IS NOT NULL AND substr(machine, 1, length(?1)) = ?1",
+            params![prefix],
+            |row| {
+                let oldest: Option<i64> = row.get(2)?;
+                Ok(ClosedSize {
+                    machines: from_column(row.get(0)?),
+                    bytes: from_column(row.get(1)?),
+                    oldest: oldest.map(|at| Timestamp::from_milliseconds(from_column(at))),
+                })
+            },
+        )?;
+        Ok(size)
     }
 
     /// Deletes all there is of a machine; its name may then be used again.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::registry::datasets::Dataset;
 use crate::registry::plans::KnownPlan;
 use crate::registry::rounds::RoundRow;
+use crate::retention::Kept;
 use crate::self_test::SandboxStatus;
 
 /// How a node is.
@@ -50,6 +51,9 @@ pub struct Status {
     /// Why nothing can be recorded in the audit log, where that is so: rounds are refused meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_trouble: Option<String>,
+    /// What is kept for a time, and until when; told where the status is what was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
 }
 
 /// A dataset as its owner sees it.

@@ -32,6 +32,7 @@ use crate::outbox::Line;
 use crate::registry::datasets as dataset_rows;
 use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::{self, rounds};
+use crate::retention;
 use crate::round_log::{self, chain};
 use crate::site::Site;
 
@@ -70,7 +71,11 @@ impl Office {
         onlooker: &Onlooker,
     ) -> Result<Value, Error> {
         match request {
-            Request::Status => answer(self.status().await?),
+            Request::Status => {
+                let kept = retention::kept(&self.site).await;
+                let kept = kept.map_err(|error| refused_by_registry(&error))?;
+                answer(Status { kept, ..self.status().await? })
+            }
             Request::Examine => answer(self.examine(onlooker).await),
             Request::Pause => answer(self.set_paused(true, onlooker.actor()).await?),
             Request::Resume => answer(self.set_paused(false, onlooker.actor()).await?),
@@ -152,6 +157,7 @@ impl Office {
             plans_pending,
             sandbox: self.site.self_test.found(),
             audit_trouble: self.site.audit.trouble(),
+            kept: Vec::new(),
         })
     }
 

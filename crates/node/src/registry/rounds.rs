@@ -1,10 +1,10 @@
 //! The rounds of a node: a row for people beside each journal, changed in the same transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use protocol::{
-    Code, DatasetId, ExperimentId, Mode, Phase, ResearcherId, RoundId, Timestamp, TrainReply,
-    TrainRequest,
+    ArtifactReference, Code, DatasetId, Digest, ExperimentId, Mode, Phase, ResearcherId, RoundId,
+    Timestamp, TrainReply, TrainRequest,
 };
 use round::round::failure_codes;
 use round::{Event, Outcome, Round};
@@ -275,6 +275,43 @@ pub fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Result<Vec<Ro
         forgotten.extend(id.parse::<RoundId>());
     }
     Ok(forgotten)
+}
+
+/// The updates of delivered rounds, each with the instant of its last delivery.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn delivered_updates(
+    transaction: &Transaction<'_>,
+) -> Result<HashMap<Digest, Timestamp>, Error> {
+    let entries = Journal::within(transaction).closed_entries(PREFIX, "replied")?;
+    let update = |(entry, at): (journal::Entry, Timestamp)| {
+        let replied: Replied = entry.read().ok()?;
+        Some((replied.reply.update?.digest, at))
+    };
+    // They come in the order of their delivery, so that the last one stays.
+    Ok(entries.into_iter().filter_map(update).collect())
+}
+
+/// What of a reply's record says which update it was.
+#[derive(Deserialize)]
+struct Replied {
+    reply: RepliedUpdate,
+}
+
+#[derive(Deserialize)]
+struct RepliedUpdate {
+    update: Option<ArtifactReference>,
+}
+
+/// How much there is of delivered rounds.
+///
+/// # Errors
+///
+/// Where the database cannot be read.
+pub fn delivered_size(transaction: &Transaction<'_>) -> Result<journal::ClosedSize, Error> {
+    Ok(Journal::within(transaction).closed_size(PREFIX)?)
 }
 
 /// How many rounds of the same researcher and dataset were accepted before a round, and since an instant; those that

@@ -17,5 +17,6 @@ mod policy;
 mod policy_file;
 mod releases;
 mod restarts;
+mod retention;
 mod rounds;
 mod site;

@@ -166,6 +166,8 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIME]"),
     (r#""(at|[a-z_]+_at|deadline|modified)": ?\d{13}"#, r#""$1": [TIME]"#),
     (r" +\d+\.\d{3} ms", " [DURATION]"),
+    (r", \d+(\.\d)? (bytes|KiB|MiB), (for ever|each)", ", [SIZE], $3"),
+    (r"the oldest goes \S+Z", "the oldest goes [TIME]"),
     (r"process \d+", "process [PID]"),
     (r"-?\b\d+\.\d{3,}(e-?\d+)?\b", "[NUMBER]"),
     (r"\b\d+(\.\d+)?e-?\d+\b", "[NUMBER]"),

@@ -11,6 +11,8 @@ mod remove;
 mod show;
 mod update;
 
+pub(super) use progress::size;
+
 use clap::Subcommand;
 
 use crate::commands::Folder;

@@ -1,17 +1,42 @@
 //! `wardround node status`.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use node::SandboxStatus;
 use node::administration::Status;
+use node::retention::{Kept, KeptKind};
 
 use crate::commands::Folder;
+use crate::commands::node::dataset::size;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(super) async fn run(folder: Folder, printer: Printer) -> Result<(), Failure> {
     let administration = super::administration(folder).await?;
     let status = administration.status().await.map_err(|error| super::refused(&error))?;
-    printer.result(&status, people);
+    printer.result(&status, |status| people(status) + &kept(&status.kept));
     Ok(())
+}
+
+/// What goes by itself, for people; what there is none of is left out.
+fn kept(kept: &[Kept]) -> String {
+    let there: Vec<&Kept> = kept.iter().filter(|kept| kept.count > 0).collect();
+    if there.is_empty() {
+        return String::new();
+    }
+    let line = |kept: &&Kept| {
+        let until = match kept.until_at {
+            Some(at) => {
+                let at = UNIX_EPOCH + Duration::from_millis(at.milliseconds());
+                let at = humantime::format_rfc3339_seconds(at);
+                format!("each {} days, the oldest goes {at}", kept.days.unwrap_or_default())
+            }
+            None if kept.what == KeptKind::PlanStates => "with the rounds of its experiment".into(),
+            None => "for ever".to_owned(),
+        };
+        format!("\n    {:<11}{}, {}, {until}", kept.what.in_words(), kept.count, size(kept.bytes))
+    };
+    format!("\n  kept{}", there.iter().map(line).collect::<String>())
 }
 
 /// A node's state for people.

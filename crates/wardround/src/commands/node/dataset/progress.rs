@@ -35,7 +35,7 @@ fn line(progress: Progress) -> String {
 }
 
 /// A number of bytes for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::commands::node) fn size(bytes: u64) -> String {
     let mut unit = (1_u64, "bytes");
     for (power, name) in [(10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")] {
         if bytes >> power > 0 {
