@@ -58,6 +58,12 @@ pub enum Error {
         /// The first such element.
         element: usize,
     },
+    /// A tensor is combined by no rule: its name has none, or its type is not F64.
+    #[error("tensor {tensor:?} has no rule by which it is combined")]
+    NoRule {
+        /// The tensor's name.
+        tensor: String,
+    },
     /// An update cannot be read.
     #[error("the update from dataset {dataset} of node {node} cannot be read")]
     Unreadable {
@@ -86,6 +92,7 @@ impl Error {
             | Self::TooManySamples
             | Self::Duplicate { .. }
             | Self::NotFiniteMean { .. }
+            | Self::NoRule { .. }
             | Self::Unwritable(_) => None,
         }
     }

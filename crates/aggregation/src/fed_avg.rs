@@ -314,11 +314,11 @@ fn add_group(kernel: Kernel, group: &[Term<'_>], bytes: &[u8], sums: &mut [f64])
     }
 }
 
-fn site(update: &Update) -> (&[u8], &[u8]) {
+pub(crate) fn site(update: &Update) -> (&[u8], &[u8]) {
     (update.node.as_str().as_bytes(), update.dataset.as_str().as_bytes())
 }
 
-fn check_sites(ordered: &[&Update]) -> Result<(), Error> {
+pub(crate) fn check_sites(ordered: &[&Update]) -> Result<(), Error> {
     if ordered.is_empty() {
         return Err(Error::NoUpdates);
     }
@@ -330,7 +330,7 @@ fn check_sites(ordered: &[&Update]) -> Result<(), Error> {
     }
 }
 
-fn check_schema(model: &Schema, update: &Update) -> Result<(), Error> {
+pub(crate) fn check_schema(model: &Schema, update: &Update) -> Result<(), Error> {
     let differences = model.differences(update.reader.schema());
     if differences.is_empty() {
         return Ok(());

@@ -33,12 +33,24 @@ pub(crate) struct Submission {
     pub(crate) data_loading_plan: Option<String>,
     pub(crate) seed: u64,
     pub(crate) weights: Weights,
+    /// Whether updates are combined by the rules in their tensors' names, and not averaged.
+    #[serde(default)]
+    pub(crate) combines: bool,
     pub(crate) model_args: Map<String, Value>,
     pub(crate) training_args: Map<String, Value>,
     pub(crate) keep_models: bool,
     pub(crate) keep_updates: bool,
     pub(crate) experiment_toml: String,
     pub(crate) specification: Specification,
+}
+
+/// How updates become one file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Strategy {
+    /// Their weighted mean.
+    FedAvg(Weights),
+    /// By the rules in their tensors' names.
+    Combine,
 }
 
 impl Submission {
@@ -66,9 +78,11 @@ impl Submission {
         if wire.tags.is_empty() && wire.nodes.is_empty() {
             return Err(Error::new("tags", "or nodes are named"));
         }
-        if wire.strategy != "fed_avg" {
-            return Err(Error::new("strategy", "is \"fed_avg\""));
-        }
+        let combines = match wire.strategy.as_str() {
+            "fed_avg" => false,
+            "combine" => true,
+            _ => return Err(Error::new("strategy", "is \"fed_avg\" or \"combine\"")),
+        };
         let nodes = wire.nodes.iter().map(|node| parse("nodes", node));
         Ok(Self {
             experiment_id: specification.experiment_id,
@@ -83,6 +97,7 @@ impl Submission {
             data_loading_plan: Some(wire.data_loading_plan).filter(|plan| !plan.is_empty()),
             seed: wire.seed,
             weights: weights(&wire.weights)?,
+            combines,
             model_args: parse_object("model_args", &wire.model_args_json)?,
             training_args: parse_object("training_args", &wire.training_args_json)?,
             keep_models: wire.keep_models,
@@ -90,6 +105,11 @@ impl Submission {
             experiment_toml: wire.experiment_toml,
             specification,
         })
+    }
+
+    /// How updates become one file.
+    pub(crate) fn strategy(&self) -> Strategy {
+        if self.combines { Strategy::Combine } else { Strategy::FedAvg(self.weights) }
     }
 
     /// Whether a dataset of a node is wanted: the node is named, if any are, and the dataset has every tag.

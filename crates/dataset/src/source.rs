@@ -42,6 +42,7 @@ pub struct TabularSource<'a> {
     registration: &'a Registration,
     plan: Option<&'a AttachedPlan>,
     exclusions: &'a Exclusions,
+    is_identified: bool,
 }
 
 /// A column to read, and the form in which it is wanted.
@@ -64,7 +65,7 @@ impl<'a> TabularSource<'a> {
         let size = file.metadata().map_err(Error::Read)?.len();
         if size == registration.size {
             let (path, exclusions) = (path.to_owned(), Exclusions::none());
-            Ok(Self { file, path, registration, plan: None, exclusions })
+            Ok(Self { file, path, registration, plan: None, exclusions, is_identified: false })
         } else {
             Err(Error::Changed)
         }
@@ -80,6 +81,12 @@ impl<'a> TabularSource<'a> {
     #[must_use]
     pub fn without(self, exclusions: &'a Exclusions) -> Self {
         Self { exclusions, ..self }
+    }
+
+    /// Reads with a number for each row's patient that is the same in every version of the dataset.
+    #[must_use]
+    pub fn identified(self) -> Self {
+        Self { is_identified: true, ..self }
     }
 
     /// Reads columns into memory, and with them who the rows belong to.
@@ -141,8 +148,10 @@ impl<'a> TabularSource<'a> {
         };
         let named = requests.iter().map(|request| request.column().to_owned());
         let columns = named.zip(builders.into_iter().map(Builder::finish)).collect();
-        let table =
-            Table::new(rows, columns, patients.map(|patients| patients.cells.into_groups()));
+        let identities = patients.as_ref().filter(|_| self.is_identified);
+        let identities = identities.map(|patients| patients.cells.patients());
+        let groups = patients.map(|patients| patients.cells.into_groups());
+        let table = Table::new(rows, columns, groups).with_patients(identities);
         match kept {
             Some(kept) => table.into_rows(&kept, interrupt),
             None => Ok(table),
@@ -342,6 +351,14 @@ impl Cells {
         match self {
             Self::Numbers(_) => Vec::new(),
             Self::Categories(categories) => categories.rows_without(exclusions),
+        }
+    }
+
+    /// One number for each row's patient; numbers name nobody.
+    fn patients(&self) -> Vec<u64> {
+        match self {
+            Self::Numbers(_) => Vec::new(),
+            Self::Categories(categories) => categories.patients(),
         }
     }
 

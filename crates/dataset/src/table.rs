@@ -13,6 +13,7 @@ pub struct Table {
     rows: usize,
     columns: Vec<(String, Column)>,
     groups: Option<Vec<u32>>,
+    patients: Option<Vec<u64>>,
 }
 
 /// One column's cells.
@@ -37,7 +38,12 @@ impl Table {
         columns: Vec<(String, Column)>,
         groups: Option<Vec<u32>>,
     ) -> Self {
-        Self { rows, columns, groups }
+        Self { rows, columns, groups, patients: None }
+    }
+
+    /// The same with a number for each row's patient.
+    pub(crate) fn with_patients(self, patients: Option<Vec<u64>>) -> Self {
+        Self { patients, ..self }
     }
 
     /// The number of rows.
@@ -94,6 +100,14 @@ impl Table {
         self.groups.as_deref()
     }
 
+    /// One number for each row's patient, the same in every version of the dataset, where it names such a column and
+    /// [`TabularSource::identified`](crate::TabularSource::identified) was asked for.
+    ///
+    /// A row without an identifier is a patient of its own, known by its place in the file.
+    pub fn patients(&self) -> Option<&[u64]> {
+        self.patients.as_deref()
+    }
+
     /// The rows in which no column that was read has a missing cell.
     pub fn complete_rows(&self) -> Vec<usize> {
         let complete =
@@ -113,6 +127,7 @@ impl Table {
             rows: rows.len(),
             columns: columns.map(|(name, column)| (name.clone(), column.take(rows))).collect(),
             groups: self.groups.as_ref().map(|groups| pick(groups, rows)),
+            patients: self.patients.as_ref().map(|patients| pick(patients, rows)),
         }
     }
 
@@ -135,7 +150,8 @@ impl Table {
             columns.push((name, column.take(rows)));
         }
         let groups = self.groups.map(|groups| pick(&groups, rows));
-        Ok(Self { rows: rows.len(), columns, groups })
+        let patients = self.patients.map(|patients| pick(&patients, rows));
+        Ok(Self { rows: rows.len(), columns, groups, patients })
     }
 
     fn column(&self, name: &str) -> Option<&Column> {
@@ -269,6 +285,22 @@ impl CategoriesBuilder {
         let codes = self.built.codes.iter().enumerate();
         let kept = codes.filter(|(_, code)| !excluded.get(**code as usize).is_some_and(|is| *is));
         kept.map(|(row, _)| row).collect()
+    }
+
+    /// One number for each row: of a text the first bytes of its digest, of a row without a text those of its place's.
+    pub(crate) fn patients(&self) -> Vec<u64> {
+        let number = |bytes: &[u8]| {
+            let digest = protocol::Digest::of(bytes);
+            let (first, _) = digest.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
+            u64::from_le_bytes(*first)
+        };
+        let named: Vec<u64> =
+            self.built.values.iter().map(|text| number(text.as_bytes())).collect();
+        let rows = self.built.codes.iter().enumerate();
+        // No text of a cell holds a byte 0.
+        let unnamed = |row: usize| number(format!("\0{row}").as_bytes());
+        rows.map(|(row, code)| named.get(*code as usize).copied().unwrap_or_else(|| unnamed(row)))
+            .collect()
     }
 
     /// One number for each row: the same for equal texts, one of its own for each row without a text.

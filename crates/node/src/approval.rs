@@ -92,5 +92,6 @@ pub(crate) const fn is_offered(runtime: RuntimeKind) -> bool {
     match runtime {
         RuntimeKind::Native => true,
         RuntimeKind::Python => true,
+        RuntimeKind::Statistics => true,
     }
 }

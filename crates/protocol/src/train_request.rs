@@ -91,6 +91,8 @@ pub enum RuntimeKind {
     Native,
     /// A Python class, run in a sandbox.
     Python,
+    /// A query for statistics, which trains nothing.
+    Statistics,
 }
 
 impl RuntimeKind {
@@ -99,6 +101,7 @@ impl RuntimeKind {
         match self {
             Self::Native => "native",
             Self::Python => "python",
+            Self::Statistics => "statistics",
         }
     }
 }
@@ -110,6 +113,7 @@ impl std::str::FromStr for RuntimeKind {
         match text {
             "native" => Ok(Self::Native),
             "python" => Ok(Self::Python),
+            "statistics" => Ok(Self::Statistics),
             _ => Err(UnknownRuntime),
         }
     }

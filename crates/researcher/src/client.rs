@@ -6,6 +6,7 @@ use protocol::wire::{self, v1};
 use protocol::{ArtifactReference, ExperimentId, History, ResearcherId, WIRE_VERSION};
 use training_plan::experiment::Selection;
 use training_plan::plan::Site;
+use training_plan::statistics::Table;
 use transport::{Address, ArtifactClient, Caller, Line};
 use v1::researcher_service_client::ResearcherServiceClient;
 
@@ -180,6 +181,19 @@ impl Client {
         let model = details.model.ok_or(Error::NoModel { experiment })?;
         self.artifacts.download(&model, path).await?;
         Ok(model)
+    }
+
+    /// Fetches what the sites of a statistics experiment say together.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing yet, it does not get across, or the experiment is one that trains.
+    pub async fn table(&self, experiment: ExperimentId) -> Result<Table, Error> {
+        let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+        let path = folder.path().join("statistics.safetensors");
+        self.download(experiment, &path).await?;
+        let bytes = std::fs::read(&path).map_err(Error::file(&path))?;
+        Ok(Table::parse(&bytes)?)
     }
 
     /// Fetches any artifact that the coordinator shows this researcher.

@@ -6,7 +6,8 @@ use std::path::Path;
 use protocol::RuntimeKind;
 use protocol::artifact::ArtifactReference;
 use training_plan::experiment::Experiment;
-use training_plan::plan::{ResolveError, Site};
+use training_plan::plan::{FEDERATED_SCALE, ResolveError, Scale, Site, Standardize};
+use training_plan::statistics::Query;
 use training_plan::{Bundle, Plan};
 
 use crate::Error;
@@ -54,6 +55,10 @@ impl Definition {
         let text = read_text(path)?;
         let name = path.file_name().unwrap_or(path.as_os_str());
         let experiment = Experiment::parse(&name.to_string_lossy(), &text)?;
+        if let Some(query) = &experiment.statistics {
+            let bundle = Bundle::statistics(query)?;
+            return Ok(Self { experiment, text, bundle, plan: None });
+        }
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let plan_path = folder.join(&experiment.plan);
         let plan_folder = plan_path.parent().unwrap_or(folder).to_owned();
@@ -65,7 +70,7 @@ impl Definition {
         };
         let plan = match bundle.runtime() {
             RuntimeKind::Native => Some(Plan::parse(&bundle)?),
-            RuntimeKind::Python => None,
+            RuntimeKind::Python | RuntimeKind::Statistics => None,
         };
         Ok(Self { experiment, text, bundle, plan })
     }
@@ -100,15 +105,57 @@ impl Definition {
         self.plan.as_ref()
     }
 
+    /// What is asked in place of training.
+    #[must_use]
+    pub fn query(&self) -> Option<&Query> {
+        self.experiment.statistics.as_ref()
+    }
+
+    /// Whether the plan's scale is to come from statistics, and is not there yet.
+    #[must_use]
+    pub fn lacks_scale(&self) -> bool {
+        let data = self.plan.as_ref().map(Plan::data);
+        data.is_some_and(|data| *data.standardize() == Standardize::Federated)
+    }
+
+    /// The experiment that asks the same datasets for the scale of this one's numeric columns.
+    ///
+    /// # Errors
+    ///
+    /// The query is larger than a plan may be.
+    pub fn asking_scale(&self, columns: &[String]) -> Result<Self, Error> {
+        let categories = self.plan.as_ref().map(|plan| plan.data().categories());
+        let is_numeric = |column: &&String| {
+            categories.is_none_or(|categories| !categories.contains_key(*column))
+        };
+        let query = Query::scale_of(columns.iter().filter(is_numeric).cloned().collect());
+        let bundle = Bundle::statistics(&query)?;
+        let (experiment, text) = (self.experiment.asking(query), self.text.clone());
+        Ok(Self { experiment, text, bundle, plan: None })
+    }
+
+    /// The same with the scale that statistics have found: a part of the plan from now on.
+    ///
+    /// # Errors
+    ///
+    /// The plan is larger than a plan may be, or takes no such scale.
+    pub fn with_scale(&self, scale: &Scale) -> Result<Self, Error> {
+        let bundle = self.bundle.with_file(FEDERATED_SCALE, &scale.to_toml())?;
+        let plan = Some(Plan::parse(&bundle)?);
+        let (experiment, text) = (self.experiment.clone(), self.text.clone());
+        Ok(Self { experiment, text, bundle, plan })
+    }
+
     /// Fits the definition to the selected datasets. A seed is drawn where the file has none.
     ///
     /// # Errors
     ///
     /// The datasets differ, or lack what the plan needs; the error says where.
     pub fn resolve(self, sites: &[Site]) -> Result<Resolved, Error> {
-        let columns = match &self.plan {
-            Some(plan) => plan.resolve(sites)?,
-            None => common_columns(sites)?,
+        let columns = match (&self.plan, self.query()) {
+            (Some(plan), _) => plan.resolve(sites)?,
+            (None, Some(query)) => query.resolve(sites)?,
+            (None, None) => common_columns(sites)?,
         };
         let seed = self.experiment.seed.unwrap_or_else(crate::chance::seed);
         Ok(Resolved { definition: self, columns, seed })
@@ -116,6 +163,12 @@ impl Definition {
 }
 
 impl Resolved {
+    /// The same columns and seed for a definition of the same datasets.
+    #[must_use]
+    pub fn of(self, definition: Definition) -> Self {
+        Self { definition, ..self }
+    }
+
     /// What was resolved.
     #[must_use]
     pub fn definition(&self) -> &Definition {

@@ -11,9 +11,11 @@ mod markup;
 mod number;
 mod page;
 mod plot;
+mod statistics;
 mod tables;
 
 use protocol::History;
+use training_plan::statistics::Table;
 
 /// What a report shows.
 ///
@@ -43,6 +45,8 @@ pub struct Report {
     pub facts: Vec<(String, String)>,
     /// Models measured on rows that none of them has seen.
     pub comparison: Option<Comparison>,
+    /// What the sites say of their data, where that was asked for.
+    pub statistics: Option<Table>,
 }
 
 /// Models side by side on the same rows.
@@ -82,7 +86,7 @@ impl Report {
     /// Reports a history and nothing else.
     #[must_use]
     pub fn new(history: History) -> Self {
-        Self { history, facts: Vec::new(), comparison: None }
+        Self { history, facts: Vec::new(), comparison: None, statistics: None }
     }
 
     /// The whole page.

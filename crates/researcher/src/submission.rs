@@ -7,7 +7,7 @@ use protocol::wire::v1;
 use protocol::{ArtifactReference, Digester, ExperimentId, RuntimeKind, WIRE_VERSION};
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
-use training_plan::experiment::{Experiment, Selection, Strategy};
+use training_plan::experiment::{Experiment, Selection};
 
 use crate::definition::length;
 use crate::{Error, Resolved, chance};
@@ -61,7 +61,6 @@ impl Submission {
                 (Vec::new(), nodes.iter().map(ToString::to_string).collect())
             }
         };
-        let Strategy::FedAvg { weights } = experiment.strategy;
         v1::SubmitExperimentRequest {
             wire_version: WIRE_VERSION,
             name: experiment.name.clone(),
@@ -80,7 +79,7 @@ impl Submission {
             approval_deadline_milliseconds: experiment.approval_deadline.map_or(0, milliseconds),
             start: experiment.start.as_str().to_owned(),
             round_retries: experiment.round_retries,
-            weights: weights.as_str().to_owned(),
+            weights: experiment.strategy.weights().as_str().to_owned(),
             strategy: experiment.strategy.kind().to_owned(),
             model_args_json: object_text(&experiment.model_args),
             training_args_json: training_arguments(experiment),
@@ -105,10 +104,15 @@ impl ParametersFile {
 fn make_parameters(resolved: &Resolved) -> Result<NamedTempFile, Error> {
     let file = temporary(&[])?;
     let bundle = resolved.definition().bundle();
-    if bundle.runtime() == RuntimeKind::Python {
-        return Err(Error::NoParameters);
+    match bundle.runtime() {
+        RuntimeKind::Python => return Err(Error::NoParameters),
+        RuntimeKind::Native => {
+            runtime::initial_parameters(bundle, &resolved.columns, resolved.seed, file.path())?;
+        }
+        RuntimeKind::Statistics => {
+            runtime::empty_statistics(bundle, &resolved.columns, file.path())?;
+        }
     }
-    runtime::initial_parameters(bundle, &resolved.columns, resolved.seed, file.path())?;
     Ok(file)
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use training_plan::Bundle;
 use training_plan::arguments::TrainingArguments;
 
-use crate::{Confinement, Failure, Monitor};
+use crate::{Cohort, Confinement, Failure, Monitor};
 
 /// Builds instances of plans.
 pub trait Runtime: Send + Sync {
@@ -97,6 +97,11 @@ pub trait Instance: Send {
     /// What the node's own log should say, such as what the plan printed; each is told once.
     fn remarks(&mut self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whom the answer of a query for statistics tells of, once the data are open; none of plans that train.
+    fn cohorts(&self) -> Option<&[Cohort]> {
+        None
     }
 
     /// Builds the model and judges the optimizer's arguments.

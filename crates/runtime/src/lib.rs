@@ -18,6 +18,7 @@ pub mod monitor;
 pub mod native;
 pub mod python;
 pub mod rehearsal;
+pub mod statistics;
 
 pub use failure::Failure;
 pub use instance::{
@@ -29,3 +30,4 @@ pub use monitor::{Interruption, Measurement, Monitor, Stage, Unfollowed};
 pub use native::{NativeRuntime, Predictor, check_plan, initial_parameters};
 pub use python::{Confinement, PythonRuntime, python_initial_parameters};
 pub use rehearsal::Rehearsal;
+pub use statistics::{Cohort, StatisticsRuntime, StatisticsTerms, empty_statistics};

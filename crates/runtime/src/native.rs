@@ -11,6 +11,7 @@ mod training;
 mod validation;
 
 use protocol::{Code, RuntimeKind};
+use training_plan::plan::Standardize;
 use training_plan::{Bundle, Plan};
 
 use crate::{Assignment, Failure, Instance, Monitor, Runtime};
@@ -19,6 +20,7 @@ pub use description::Description;
 pub use fit::check_plan;
 pub use initial::{InitialError, initial_parameters};
 pub use predictor::{Predictor, PredictorError};
+pub(crate) use tensors::mismatch;
 
 /// Executes native plans inside this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,8 +39,8 @@ impl Runtime for NativeRuntime {
     ) -> Result<Box<dyn Instance>, Failure> {
         match bundle.runtime() {
             RuntimeKind::Native => {}
-            RuntimeKind::Python => {
-                let local = "the native runtime was given a Python plan";
+            RuntimeKind::Python | RuntimeKind::Statistics => {
+                let local = "the native runtime was given another plan";
                 return Err(Failure::new(Code::PlanUnsupportedRuntime, local));
             }
         }
@@ -46,6 +48,10 @@ impl Runtime for NativeRuntime {
             Failure::new(Code::PlanNotLoadable, error.to_string())
         };
         let plan = Plan::parse(bundle).map_err(refused)?;
+        if *plan.data().standardize() == Standardize::Federated {
+            let local = "the plan's scale was to come from statistics and is not in its bundle";
+            return Err(Failure::new(Code::PlanNotLoadable, local));
+        }
         let parts = fit::Parts::of(&plan).map_err(refused)?;
         Ok(Box::new(instance::NativeInstance::new(plan, parts, assignment)))
     }

@@ -69,7 +69,7 @@ impl Runtime for PythonRuntime {
     ) -> Result<Box<dyn Instance>, Failure> {
         match bundle.runtime() {
             RuntimeKind::Python => {}
-            RuntimeKind::Native => {
+            RuntimeKind::Native | RuntimeKind::Statistics => {
                 let local = "the Python runtime was given a native plan";
                 return Err(Failure::new(Code::PlanUnsupportedRuntime, local));
             }

@@ -154,6 +154,8 @@ impl Rehearsal<'_> {
                 let (runtime, bundle) = (self.runtime, self.bundle);
                 python_initial_parameters(runtime, bundle, assignment, given, path, monitor)
             }
+            RuntimeKind::Statistics => crate::empty_statistics(self.bundle, self.columns, path)
+                .map_err(|error| Failure::new(Code::PlanInitFailed, with_causes(&error))),
         };
         made.map_err(|failure| Stumble { phase: early_phase(&failure), failure })
     }

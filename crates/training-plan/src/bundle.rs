@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document;
 use crate::plan;
+use crate::statistics::Query;
 
 /// A training plan as it travels: its runtime and its files, in their one spelling.
 ///
@@ -76,6 +77,27 @@ impl Bundle {
     pub fn python(plan: &str) -> Result<Self, Error> {
         let files = BTreeMap::from([(PYTHON_FILE.to_owned(), plan.to_owned())]);
         Self::new(RuntimeKind::Python, files)
+    }
+
+    /// Builds the bundle of a query for statistics: the query's one spelling, so that what is asked has one digest.
+    ///
+    /// # Errors
+    ///
+    /// The text is larger than a bundle may be.
+    pub fn statistics(query: &Query) -> Result<Self, Error> {
+        let files = BTreeMap::from([(STATISTICS_FILE.to_owned(), query.to_toml())]);
+        Self::new(RuntimeKind::Statistics, files)
+    }
+
+    /// The same with one more file, or another in place of the one of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bundle::new`].
+    pub fn with_file(&self, name: &str, text: &str) -> Result<Self, Error> {
+        let mut files = self.files.clone();
+        files.insert(name.to_owned(), text.to_owned());
+        Self::new(self.runtime, files)
     }
 
     /// Reads a bundle out of bytes that may be hostile.
@@ -202,6 +224,7 @@ fn check_files(runtime: RuntimeKind, files: &BTreeMap<String, String>) -> Result
     let name = match runtime {
         RuntimeKind::Native => PLAN_FILE,
         RuntimeKind::Python => PYTHON_FILE,
+        RuntimeKind::Statistics => STATISTICS_FILE,
     };
     if files.contains_key(name) { Ok(()) } else { Err(Error::NoPlan { name }) }
 }
@@ -222,6 +245,9 @@ pub const PLAN_FILE: &str = "plan.toml";
 
 /// The file that a Python plan is.
 pub const PYTHON_FILE: &str = "plan.py";
+
+/// The file that a query for statistics is.
+pub const STATISTICS_FILE: &str = "statistics.toml";
 
 /// The most bytes of a bundle: 1 MiB.
 pub const LARGEST: usize = 1 << 20;

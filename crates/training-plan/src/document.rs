@@ -45,6 +45,16 @@ impl Document {
     }
 }
 
+/// A text as TOML writes it in one line, for a value or a key.
+pub(crate) fn quoted(text: &str) -> String {
+    let escaped = toml::Value::String(text.to_owned()).to_string();
+    if escaped.starts_with("\"\"\"") || escaped.starts_with("'''") {
+        // JSON escapes more than TOML needs, and nothing that TOML does not know.
+        return serde_json::Value::from(text).to_string();
+    }
+    escaped
+}
+
 /// One value, the path of its key and its line.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {

@@ -22,6 +22,7 @@
 //! | `experiment.keep_updates` | boolean: keep every site's update | false |
 //! | `strategy.kind` | `"fed_avg"` | `"fed_avg"` |
 //! | `strategy.weights` | `"samples"` or `"uniform"` | `"samples"` |
+//! | `statistics` | a [`Query`]: what is asked in place of training; excludes `plan`, `class`, `rounds`, `keep_models`, and the other sections | none |
 //! | `model_args` | any keys; a native plan takes none | {} |
 //! | `training_args` | [`TrainingArguments`] | {} |
 //!
@@ -34,6 +35,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::arguments::TrainingArguments;
 use crate::document::{Document, Error, Section};
+use crate::statistics::{self, Query};
 
 mod duration;
 
@@ -64,8 +66,10 @@ pub struct Experiment {
     pub name: String,
     /// Which datasets take part.
     pub selection: Selection,
-    /// The plan's file as it is written, relative to the experiment's own file.
+    /// The plan's file as it is written, relative to the experiment's own file; empty where statistics are asked for.
     pub plan: String,
+    /// What is asked in place of training.
+    pub statistics: Option<Query>,
     /// The plan's class inside a Python plan; empty for the only one.
     pub class: String,
     /// The data loading plan that every site must have, with its version or in any.
@@ -135,6 +139,8 @@ pub enum Strategy {
         /// What the weights are.
         weights: Weights,
     },
+    /// Each number by the rule in its tensor's name: for statistics.
+    Combine,
 }
 
 impl Strategy {
@@ -143,6 +149,16 @@ impl Strategy {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::FedAvg { .. } => "fed_avg",
+            Self::Combine => "combine",
+        }
+    }
+
+    /// What the weights of a mean are; the usual ones where there is no mean.
+    #[must_use]
+    pub const fn weights(self) -> Weights {
+        match self {
+            Self::FedAvg { weights } => weights,
+            Self::Combine => Weights::Samples,
         }
     }
 }
@@ -179,18 +195,28 @@ impl Experiment {
             return Err(Error::rule(file, 1, "experiment", rule));
         }
         let document = Document::parse(file, text)?;
-        let root = document.root(&["experiment", "model_args", "strategy", "training_args"])?;
+        let root = document.root(SECTIONS)?;
         let section = root.required_section("experiment", KEYS)?;
         let selection = read_selection(section)?;
+        let statistics = read_statistics(root, section)?;
+        let (plan, rounds, strategy) = match &statistics {
+            Some(_) => (String::new(), 1, Strategy::Combine),
+            None => (
+                section.required_name("plan", 4_096)?.to_owned(),
+                count(section, "rounds", 1, MOST_ROUNDS)?
+                    .ok_or_else(|| section.missing("rounds"))?,
+                read_strategy(root.section("strategy", &["kind", "weights"])?)?,
+            ),
+        };
         Ok(Self {
             name: section.required_name("name", 128)?.to_owned(),
             minimum_nodes: read_minimum(section, &selection)?,
             selection,
-            plan: section.required_name("plan", 4_096)?.to_owned(),
+            plan,
+            statistics,
             class: read_class(section)?,
             loading_plan: read_loading_plan(section)?,
-            rounds: count(section, "rounds", 1, MOST_ROUNDS)?
-                .ok_or_else(|| section.missing("rounds"))?,
+            rounds,
             seed: section.integer("seed", 0, u64::MAX)?,
             round_deadline: duration::read(section, "round_deadline")?.unwrap_or(ROUND_DEADLINE),
             selection_deadline: duration::read(section, "selection_deadline")?
@@ -201,9 +227,29 @@ impl Experiment {
             keep_models: section.boolean("keep_models")?.unwrap_or(false),
             keep_updates: section.boolean("keep_updates")?.unwrap_or(false),
             model_args: read_json(root, "model_args")?,
-            strategy: read_strategy(root.section("strategy", &["kind", "weights"])?)?,
+            strategy,
             training_args: read_training_args(root)?,
         })
+    }
+
+    /// The experiment that asks for statistics of the same datasets, with the same patience.
+    #[must_use]
+    pub fn asking(&self, query: Query) -> Self {
+        let suffix = " (statistics)";
+        let name: String = self.name.chars().take(128 - suffix.len()).collect();
+        Self {
+            name: name + suffix,
+            plan: String::new(),
+            statistics: Some(query),
+            class: String::new(),
+            rounds: 1,
+            keep_models: false,
+            keep_updates: false,
+            model_args: Map::new(),
+            strategy: Strategy::Combine,
+            training_args: Map::new(),
+            ..self.clone()
+        }
     }
 
     /// The training arguments, parsed.
@@ -230,6 +276,23 @@ fn read_selection(section: Section<'_>) -> Result<Selection, Error> {
         (Some(_), Some(_)) => Err(section.rule("nodes", "must be absent where \"tags\" is given")),
         (None, None) => Err(section.missing("tags").with_hint("or give \"nodes\"")),
     }
+}
+
+/// Reads what is asked in place of training; what only training takes is refused beside it.
+fn read_statistics(root: Section<'_>, section: Section<'_>) -> Result<Option<Query>, Error> {
+    let Some(statistics) = root.section("statistics", statistics::KEYS)? else { return Ok(None) };
+    let rule = "must be absent where statistics are asked for";
+    if let Some(key) = ["plan", "class", "rounds", "keep_models"]
+        .into_iter()
+        .find(|key| section.item(key).is_some())
+    {
+        return Err(section.rule(key, rule));
+    }
+    let others = SECTIONS.iter().filter(|name| !["experiment", "statistics"].contains(name));
+    if let Some(name) = others.copied().find(|name| root.item(name).is_some()) {
+        return Err(root.rule(name, rule));
+    }
+    statistics::read(statistics).map(Some)
 }
 
 /// The plan itself is each site's own; what it is called is agreed.
@@ -322,6 +385,8 @@ fn count(section: Section<'_>, key: &str, least: u32, most: u32) -> Result<Optio
     let found = section.integer(key, u64::from(least), u64::from(most))?;
     Ok(found.map(|found| u32::try_from(found).expect("it is at most a u32")))
 }
+
+const SECTIONS: &[&str] = &["experiment", "model_args", "statistics", "strategy", "training_args"];
 
 const KEYS: &[&str] = &[
     "name",

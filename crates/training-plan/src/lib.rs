@@ -14,6 +14,7 @@ pub mod metric;
 pub mod normal;
 pub mod plan;
 pub mod seed;
+pub mod statistics;
 
 pub use bundle::Bundle;
 pub use plan::Plan;

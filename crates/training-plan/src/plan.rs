@@ -19,7 +19,8 @@ mod scale;
 mod schedule;
 
 pub use component::Component;
-pub use data::{Data, Features, Missing, Standardize, Task};
+pub use data::{Data, FEDERATED_SCALE, Features, Missing, Standardize, Task};
+pub use family::{Family, FamilyBounds, Outside};
 pub use findings::{ColumnMagnitude, Finding};
 pub use input::{Encoding, Input, InputError};
 pub use metrics::Metrics;

@@ -256,8 +256,7 @@ const GOLDEN: &[((&str, &str), &str)] = &[
     ),
     (
         ("\"declared\"", "\"federated\""),
-        "plan.toml, line 10: key \"data.standardize\" cannot be \"federated\" in this version: it \
-             comes with the statistics | use \"declared\" or \"local\"",
+        "plan.toml, line 11: key \"data.scale\" is only used with standardize = \"declared\"",
     ),
     (
         ("\"declared\"", "\"local\""),

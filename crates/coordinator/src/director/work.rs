@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aggregation::{FedAvg, Output, Update, Weights};
+use aggregation::{Combine, FedAvg, Output, Update};
 use parameters::Reader;
 use protocol::wire::CARRIED_BYTES;
 use protocol::{ArtifactReference, Code, Digest, ExperimentId};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::bodies;
 use crate::retention;
 use crate::shared::Shared;
-use crate::submission::Submission;
+use crate::submission::{Strategy, Submission};
 
 /// Pieces of work; those that somebody waits for end with an event.
 pub(super) type Work = JoinSet<Option<Outcome>>;
@@ -71,7 +71,7 @@ fn aggregate_now(
 ) -> Outcome {
     let id = submission.experiment_id;
     let scratch = shared.config.artifacts().join(format!("aggregate-{id}-{round}"));
-    let job = Aggregation { shared, weights: submission.weights, base, scratch };
+    let job = Aggregation { shared, strategy: submission.strategy(), base, scratch };
     // A defect of ours ends this round's attempt, and nothing else.
     let outcome = catch_unwind(AssertUnwindSafe(|| job.run(inputs)))
         .unwrap_or(Err(AggregationFault::Round(Code::CoordinatorInternal)));
@@ -84,7 +84,7 @@ fn aggregate_now(
 
 struct Aggregation<'a> {
     shared: &'a Shared,
-    weights: Weights,
+    strategy: Strategy,
     /// The parameters that the round started from: their tensors are those of the aggregate.
     base: Digest,
     scratch: PathBuf,
@@ -100,12 +100,17 @@ impl Aggregation<'_> {
             description: base.description(),
             durability: parameters::Durability::Renamed,
         };
-        let mut fed_avg = FedAvg::new(self.weights);
-        if base.schema().data_bytes() < WORTH_A_THREAD {
-            fed_avg.threads = NonZeroUsize::MIN;
-        }
-        let mean = fed_avg.aggregate_hashed(base.schema(), &updates, output);
-        let model = mean.map_err(fault)?;
+        let made = match self.strategy {
+            Strategy::FedAvg(weights) => {
+                let mut fed_avg = FedAvg::new(weights);
+                if base.schema().data_bytes() < WORTH_A_THREAD {
+                    fed_avg.threads = NonZeroUsize::MIN;
+                }
+                fed_avg.aggregate_hashed(base.schema(), &updates, output)
+            }
+            Strategy::Combine => Combine.combine(base.schema(), &updates, output),
+        };
+        let model = made.map_err(fault)?;
         let unkept = |error| AggregationFault::Round(storage_code(&error));
         let artifacts = &self.shared.artifacts;
         if model.size > CARRIED_BYTES {
@@ -145,7 +150,9 @@ fn fault(error: aggregation::Error) -> AggregationFault {
         aggregation::Error::NoSamples => Code::AggregationNoSamples,
         aggregation::Error::Mismatch { .. } => Code::ParametersMismatch,
         aggregation::Error::NotFiniteUpdate { .. } => Code::TrainingDiverged,
-        aggregation::Error::Unreadable { .. } => Code::ParametersInvalid,
+        aggregation::Error::Unreadable { .. } | aggregation::Error::NoRule { .. } => {
+            Code::ParametersInvalid
+        }
         aggregation::Error::Unwritable(parameters::Error::Io { source, .. })
             if source.kind() == std::io::ErrorKind::StorageFull =>
         {

@@ -1,6 +1,7 @@
 //! The page around figures and tables.
 
 use protocol::History;
+use training_plan::statistics::Table;
 
 use super::Report;
 use super::curves::{Figure, figures, sites};
@@ -19,13 +20,19 @@ pub(super) fn render(report: &Report) -> String {
          <title>{title} – Wardround report</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<p class=\"kind\">Wardround · federated experiment</p>\n<h1>{title}</h1>\n"
     );
-    page.push_str(&summary(&report.history, &figures));
+    match &report.statistics {
+        Some(table) => page.push_str(&told(table)),
+        None => page.push_str(&summary(&report.history, &figures)),
+    }
     page.push_str(&facts(report));
     page.push_str("</header>\n<main>\n");
     if let Some(comparison) = &report.comparison {
         page.push_str("<section>\n<h2>Federated, alone, pooled</h2>\n");
         page.push_str(&tables::comparison(comparison));
         page.push_str("</section>\n");
+    }
+    if let Some(table) = &report.statistics {
+        page.push_str(&super::statistics::section(table));
     }
     for (index, figure) in figures.iter().enumerate() {
         page.push_str(&section(figure, index));
@@ -54,6 +61,14 @@ fn summary(history: &History, figures: &[Figure]) -> String {
     };
     let (rounds, sites) = (counted(trained, "round"), counted(sites(history).len(), "site"));
     format!("<p class=\"summary\">{results} after {rounds} at {sites}.</p>\n")
+}
+
+/// The same of an experiment that asks for statistics.
+fn told(table: &Table) -> String {
+    let columns = table.groups.first().map_or(0, |group| group.columns.len());
+    let sites = usize::try_from(table.sites).unwrap_or(usize::MAX);
+    let (columns, sites) = (counted(columns, "column"), counted(sites, "site"));
+    format!("<p class=\"summary\"><strong>{columns}</strong> described by {sites}.</p>\n")
 }
 
 fn counted(count: usize, what: &str) -> String {

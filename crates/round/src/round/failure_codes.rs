@@ -30,6 +30,8 @@ pub const fn failure_codes(phase: Phase) -> &'static [Code] {
             Code::DataInvalid,
             Code::DataTooFewSamples,
             Code::DataNoTrainingSamples,
+            // Of statistics: whom they would tell of is known once the data are open.
+            Code::PolicyDenied,
         ],
         Phase::Train => &[Code::TrainingFailed, Code::TrainingDiverged],
         Phase::Export => &[Code::PlanExportFailed],

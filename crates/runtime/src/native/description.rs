@@ -62,6 +62,7 @@ impl Description {
             features: inputs.iter().map(Feature::of).collect(),
             standardize: match plan.data().standardize() {
                 Standardize::Declared(_) => "declared",
+                Standardize::Federated => "federated",
                 Standardize::Local => "local",
                 Standardize::None => "none",
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dataset::Interrupt;
-use training_plan::plan::{Input, InputError};
+use training_plan::plan::{Input, InputError, Standardize};
 use training_plan::seed::Seed;
 use training_plan::{Bundle, Plan, document};
 
@@ -28,6 +28,9 @@ pub fn initial_parameters(
 ) -> Result<ExportSummary, InitialError> {
     let plan = Plan::parse(bundle)?;
     let parts = Parts::of(&plan)?;
+    if *plan.data().standardize() == Standardize::Federated {
+        return Err(InitialError::NoScale);
+    }
     let inputs = plan.inputs(columns)?;
     let mut model = parts.model(inputs.iter().map(Input::width).sum())?;
     model.initialise(&|tensor| Seed::initialisation(seed, tensor).into_bytes());
@@ -48,6 +51,9 @@ pub enum InitialError {
     /// The layers do not fit the columns.
     #[error(transparent)]
     Model(#[from] engine::description::Error),
+    /// The plan is standardised by statistics that nobody has asked for.
+    #[error("the plan's scale is to come from statistics, and is not there")]
+    NoScale,
     /// The file cannot be written.
     #[error("{0}")]
     File(String),

@@ -159,7 +159,7 @@ pub(super) enum Scaling {
 fn scaling(plan: &Plan) -> Scaling {
     match plan.data().standardize() {
         Standardize::Local => Scaling::Local,
-        Standardize::Declared(_) | Standardize::None => Scaling::Declared,
+        Standardize::Declared(_) | Standardize::Federated | Standardize::None => Scaling::Declared,
     }
 }
 

@@ -95,7 +95,7 @@ fn has_non_finite(values: &[f32]) -> bool {
     values.iter().fold(false, |found, value| found | !value.is_finite())
 }
 
-fn mismatch(differences: &[parameters::schema::Difference]) -> Failure {
+pub(crate) fn mismatch(differences: &[parameters::schema::Difference]) -> Failure {
     let shown = &differences[..differences.len().min(MOST_SHOWN)];
     let details = |side: fn(&parameters::schema::Difference) -> &Option<TensorSchema>| {
         shown.iter().filter_map(|difference| side(difference).as_ref().map(detail)).collect()

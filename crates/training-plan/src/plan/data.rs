@@ -54,8 +54,10 @@ pub enum Missing {
 /// How numbers are brought to one scale.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standardize {
-    /// By the means and deviations that the plan declares.
+    /// By the means and deviations that the plan declares, or that statistics have found for it.
     Declared(Scale),
+    /// By the means and deviations of all sites together, which nobody has asked for yet: no such plan runs.
+    Federated,
     /// By the mean and deviation of the node's own training subset.
     Local,
     /// Not at all.
@@ -236,10 +238,6 @@ fn read_categories(
 }
 
 fn read_standardize(section: Section<'_>, bundle: &Bundle) -> Result<Standardize, Error> {
-    if section.text("standardize")? == Some("federated") {
-        let rule = "cannot be \"federated\" in this version: it comes with the statistics";
-        return Err(section.rule("standardize", rule).with_hint("use \"declared\" or \"local\""));
-    }
     let file = scale::file_name(section)?;
     match (section.choice("standardize", &STANDARDIZE)?, file) {
         (Some(Scaling::Declared), Some(file)) => {
@@ -249,7 +247,11 @@ fn read_standardize(section: Section<'_>, bundle: &Bundle) -> Result<Standardize
             Ok(Standardize::Declared(Scale::parse(file, text)?))
         }
         (Some(Scaling::Declared), None) => Err(section.missing("scale")),
-        (Some(Scaling::Local | Scaling::None) | None, Some(_)) => {
+        (Some(Scaling::Federated), None) => match bundle.file(FEDERATED_SCALE) {
+            Some(text) => Ok(Standardize::Declared(Scale::parse(FEDERATED_SCALE, text)?)),
+            None => Ok(Standardize::Federated),
+        },
+        (Some(Scaling::Federated | Scaling::Local | Scaling::None) | None, Some(_)) => {
             Err(section.rule("scale", "is only used with standardize = \"declared\""))
         }
         (Some(Scaling::Local), None) => Ok(Standardize::Local),
@@ -260,6 +262,7 @@ fn read_standardize(section: Section<'_>, bundle: &Bundle) -> Result<Standardize
 #[derive(Clone, Copy)]
 enum Scaling {
     Declared,
+    Federated,
     Local,
     None,
 }
@@ -272,8 +275,15 @@ const TASKS: [Task; 3] = [Task::Binary, Task::Multiclass, Task::Regression];
 const MISSING: [(&str, Missing); 3] =
     [("error", Missing::Error), ("drop", Missing::Drop), ("mean", Missing::Mean)];
 
-const STANDARDIZE: [(&str, Scaling); 3] =
-    [("declared", Scaling::Declared), ("local", Scaling::Local), ("none", Scaling::None)];
+const STANDARDIZE: [(&str, Scaling); 4] = [
+    ("declared", Scaling::Declared),
+    ("federated", Scaling::Federated),
+    ("local", Scaling::Local),
+    ("none", Scaling::None),
+];
+
+/// The file of a bundle that holds the scale which statistics have found for a plan.
+pub const FEDERATED_SCALE: &str = "federated-scale.toml";
 
 /// The most characters of a column's name.
 const LONGEST_COLUMN: usize = 256;

@@ -64,7 +64,7 @@ impl Plan {
 
     fn scale_finding(&self, magnitudes: &[ColumnMagnitude]) -> Option<Finding> {
         match self.data.standardize() {
-            Standardize::Declared(_) | Standardize::Local => return None,
+            Standardize::Declared(_) | Standardize::Federated | Standardize::Local => return None,
             Standardize::None => {}
         }
         let features = magnitudes.iter().filter(|magnitude| {

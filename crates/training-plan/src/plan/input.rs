@@ -97,7 +97,9 @@ impl Plan {
                 let scale = scale.column(column);
                 Encoding::Number(Some(scale.ok_or_else(|| InputError::NoScale(column.to_owned()))?))
             }
-            (None, Standardize::Local | Standardize::None) => Encoding::Number(None),
+            (None, Standardize::Federated | Standardize::Local | Standardize::None) => {
+                Encoding::Number(None)
+            }
         };
         Ok(Input { column: column.to_owned(), encoding })
     }

@@ -50,6 +50,23 @@ impl Scale {
         columns.collect::<Result<_, _>>().map(Self)
     }
 
+    /// A scale of these columns.
+    pub(crate) fn from_columns(columns: BTreeMap<String, ColumnScale>) -> Self {
+        Self(columns)
+    }
+
+    /// The text of the scale's file.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let number = |value: f64| toml::Value::Float(value).to_string();
+        let lines = self.0.iter().map(|(name, ColumnScale { mean, deviation })| {
+            let name = crate::document::quoted(name);
+            let (mean, deviation) = (number(*mean), number(*deviation));
+            format!("{name} = {{ mean = {mean}, deviation = {deviation} }}\n")
+        });
+        lines.collect()
+    }
+
     /// The scale of a column.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<ColumnScale> {

@@ -8,6 +8,7 @@ mod report;
 mod resume;
 mod show;
 mod submit;
+mod table;
 pub(crate) mod view;
 mod watch;
 
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     History(history::Arguments),
     /// Fetch the newest model as a safetensors file.
     Download(download::Arguments),
+    /// Print what the sites of a statistics experiment say together.
+    Table(table::Arguments),
     /// Write a self-contained HTML page with the curves.
     Report(report::Arguments),
     /// Cancel an experiment and the rounds it has open.
@@ -60,6 +63,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Show(one) => wait(show::run(one, printer)),
         Command::History(arguments) => wait(history::run(arguments, printer)),
         Command::Download(arguments) => wait(download::run(arguments, printer)),
+        Command::Table(arguments) => wait(table::run(arguments, printer)),
         Command::Report(arguments) => wait(report::run(arguments, printer)),
         Command::Cancel(one) => wait(cancel::run(one, printer)),
         Command::Resume(one) => wait(resume::run(one, printer)),

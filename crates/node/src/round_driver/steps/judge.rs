@@ -37,7 +37,7 @@ pub(super) fn dataset(work: &Work) -> Result<datasets::Dataset, Fault> {
 /// The interpreter that a Python plan runs on; a node without one does not offer the runtime.
 pub(super) async fn interpreter(work: &Work) -> Result<Option<Interpreter>, Fault> {
     match work.request.runtime {
-        RuntimeKind::Native => return Ok(None),
+        RuntimeKind::Native | RuntimeKind::Statistics => return Ok(None),
         RuntimeKind::Python => {}
     }
     let wanted = work.site.config.python.python.clone();

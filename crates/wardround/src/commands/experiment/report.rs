@@ -23,7 +23,10 @@ pub(crate) struct Arguments {
 pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     let client = arguments.one.connection.open().await?;
     let history = client.history(arguments.one.id).await.map_err(|error| failure(&error))?;
-    let page = Report::new(history).to_html();
+    let mut report = Report::new(history);
+    // A model says that it is no table, and then the report has curves.
+    report.statistics = client.table(arguments.one.id).await.ok();
+    let page = report.to_html();
     std::fs::write(&arguments.output, page).map_err(|error| {
         Failure::failed(format!("{} cannot be written: {error}", arguments.output.display()))
     })?;

@@ -127,7 +127,7 @@ fn status(what: &Occurrence) -> Option<String> {
 }
 
 /// What is said of a step of the experiment's course.
-fn course(what: &Occurrence) -> Option<String> {
+pub(super) fn course(what: &Occurrence) -> Option<String> {
     match what {
         Occurrence::WaitingForNodes { connected, needed } => Some(format!(
             "waiting for nodes: {connected} of at least {needed} with a matching dataset are connected"

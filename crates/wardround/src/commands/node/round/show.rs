@@ -1,6 +1,7 @@
 //! `wardround node round show ID`.
 
 use node::administration::RoundDetails;
+use protocol::RuntimeKind;
 
 use super::One;
 use super::list::stage;
@@ -27,6 +28,9 @@ fn people(details: &RoundDetails) -> String {
         details.request.plan.digest,
         stage(row.stage),
     );
+    if details.request.runtime == RuntimeKind::Statistics {
+        text.push_str("  work        statistics, no training\n");
+    }
     if let Some(confinement) = &row.confinement {
         text.push_str(&format!("  sandbox     level {}\n", confinement.level));
         if let Some(environment) = &confinement.environment {
