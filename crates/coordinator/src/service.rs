@@ -94,7 +94,12 @@ impl Coordinator {
         let settings = artifact::Settings { reserve: config.reserve_bytes, ..Default::default() };
         let artifacts = ArtifactStore::open(&config.artifacts(), settings, Arc::clone(&clock))?;
         bodies::restore(&database, &artifacts)?;
-        let server = Server::bind(config.listen, server_settings(&config)).await?;
+        let server = Server::bind(
+            config.listen,
+            transport::Security::InsecureLoopback,
+            server_settings(&config),
+        )
+        .await?;
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let (scalar_sender, scalars) = mpsc::channel(SCALARS);
         let (pausing, paused) = watch::channel(false);

@@ -116,6 +116,7 @@ codes! {
     ExperimentInvalid, "experiment.invalid", Today, CannotHelp, "The experiment breaks a rule.";
     ArtifactUnknown, "artifact.unknown", Today, CannotHelp, "The artifact is not there, or not for this caller.";
     WireVersion, "wire.version", Today, CannotHelp, "The two sides speak different versions of the protocol.";
+    IdentityRefused, "identity.refused", Today, CannotHelp, "The coordinator does not accept this identity or token.";
     NodeNameTaken, "node.name_taken", Today, MayHelp, "Another node is connected under this name.";
     CoordinatorBusy, "coordinator.busy", Today, MayHelp, "The coordinator has reached a limit of its own.";
     CoordinatorInternal, "coordinator.internal", Today, MayHelp, "The coordinator met a defect of its own; its log tells more.";

@@ -1,47 +1,55 @@
 //! Where a coordinator is reached.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// A host and a port, written `http://host:port`.
+/// A host and a port, written `https://host:port`; `http://host:port` for plain loopback.
 ///
-/// Until callers and servers have identities, an address other than loopback does not parse.
+/// Without a scheme it is `http` for this machine and `https` for every other. An address of another machine that
+/// asks for `http` does not parse.
 ///
 /// # Examples
 ///
 /// ```
 /// use transport::Address;
 ///
-/// let address: Address = "http://127.0.0.1:7400".parse()?;
-/// assert_eq!(address.to_string(), "http://127.0.0.1:7400");
+/// let address: Address = "ward.example:7400".parse()?;
+/// assert_eq!(address.to_string(), "https://ward.example:7400");
 /// assert!("http://ward.example:7400".parse::<Address>().is_err());
 /// # Ok::<(), transport::address::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
+    scheme: Scheme,
     host: String,
     port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
 }
 
 /// Why a text is not an address that may be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text has another form.
-    #[error("address \"{text}\" is not of the form http://host:port")]
+    #[error("address \"{text}\" is not of the form https://host:port")]
     Malformed {
         /// The text.
         text: String,
     },
-    /// The address asks for encryption, which needs identities.
-    #[error("address \"{text}\" asks for https, which is not available in this version")]
+    /// The address asks for encryption, which needs an identity.
+    #[error("address \"{text}\" asks for https, which needs an identity")]
     Encrypted {
         /// The text.
         text: String,
     },
     /// The address is another machine's, or open to other machines.
     #[error(
-        "address \"{address}\" is not loopback: without identities only this machine is served"
+        "address \"{address}\" is not loopback: without encryption only this machine is served"
     )]
     NotLoopback {
         /// The address.
@@ -53,6 +61,17 @@ impl Address {
     /// Returns the host: a name or an IP address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Says whether connections to it are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// Returns the same place, reached by encrypted connections only.
+    #[must_use]
+    pub fn encrypted(self) -> Self {
+        Self { scheme: Scheme::Https, ..self }
     }
 
     /// Returns the port.
@@ -72,7 +91,11 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "http://{}", self.authority())
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        write!(formatter, "{scheme}://{}", self.authority())
     }
 }
 
@@ -81,10 +104,12 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let malformed = || Error::Malformed { text: text.to_owned() };
-        if text.starts_with("https://") {
-            return Err(Error::Encrypted { text: text.to_owned() });
-        }
-        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let (scheme, authority) = match text.split_once("://") {
+            Some(("https", authority)) => (Some(Scheme::Https), authority),
+            Some(("http", authority)) => (Some(Scheme::Http), authority),
+            Some(_) => return Err(malformed()),
+            None => (None, text),
+        };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = authority.rsplit_once(':').ok_or_else(malformed)?;
         let port = port.parse().map_err(|_| malformed())?;
@@ -99,16 +124,32 @@ impl FromStr for Address {
             // Whatever this name resolves to is checked again when it is dialled.
             Err(_) => host == "localhost",
         };
-        if !is_loopback {
-            return Err(Error::NotLoopback { address: text.to_owned() });
-        }
-        Ok(Self { host: host.to_owned(), port })
+        let scheme = match (scheme, is_loopback) {
+            (Some(Scheme::Http), false) => {
+                return Err(Error::NotLoopback { address: text.to_owned() });
+            }
+            (Some(Scheme::Https), _) | (None, false) => Scheme::Https,
+            (Some(Scheme::Http) | None, true) => Scheme::Http,
+        };
+        Ok(Self { scheme, host: host.to_owned(), port })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    /// Returns how this machine reaches an address that is listened on, by encrypted connections.
+    fn from(address: SocketAddr) -> Self {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Self { scheme: Scheme::Https, host: ip.to_string(), port: address.port() }
     }
 }
 
 impl From<LoopbackAddress> for Address {
     fn from(address: LoopbackAddress) -> Self {
-        Self { host: address.0.ip().to_string(), port: address.0.port() }
+        Self { scheme: Scheme::Http, host: address.0.ip().to_string(), port: address.0.port() }
     }
 }
 
@@ -157,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn every_other_machine_is_refused_in_words() {
-        for text in ["http://10.0.0.1:7400", "0.0.0.0:1", "[::]:1", "ward.example:7400"] {
+    fn every_other_machine_is_refused_in_words_without_encryption() {
+        for text in ["http://10.0.0.1:7400", "http://0.0.0.0:1", "http://ward.example:7400"] {
             let error = text.parse::<Address>().unwrap_err();
             assert!(matches!(error, Error::NotLoopback { .. }), "{text}: {error:?}");
             assert!(error.to_string().contains("is not loopback"), "{error}");
@@ -172,7 +213,22 @@ mod tests {
             let error = text.parse::<Address>().unwrap_err();
             assert!(matches!(error, Error::Malformed { .. }), "{text}: {error:?}");
         }
-        assert!(matches!("https://localhost:1".parse::<Address>(), Err(Error::Encrypted { .. })));
+        assert!(matches!("ftp://localhost:1".parse::<Address>(), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn another_machine_is_reached_by_encrypted_connections() {
+        for (text, shown) in [
+            ("ward.example:7400", "https://ward.example:7400"),
+            ("https://localhost:1", "https://localhost:1"),
+            ("10.0.0.1:1/", "https://10.0.0.1:1"),
+        ] {
+            let address = text.parse::<Address>().unwrap();
+            assert!(address.is_encrypted(), "{text}");
+            assert_eq!(address.to_string(), shown);
+        }
+        let listening = Address::from(SocketAddr::from(([0, 0, 0, 0], 7400)));
+        assert_eq!(listening.to_string(), "https://127.0.0.1:7400");
     }
 
     #[test]

@@ -1,59 +1,28 @@
 //! Who is calling.
 //!
-//! Until certificates say it, a caller says its own name in a header; nothing but loopback is
-//! served, so the name is a convenience and not a proof. What reads [`Caller`] does not change
-//! when the name comes from a certificate.
+//! A certificate says it. Over plain loopback, where nobody has one, a caller says its own name in a header: that is a
+//! convenience and not a proof, and it is never believed of a connection that is encrypted. What reads [`Caller`] does
+//! not see the difference.
 
-use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use protocol::{NodeId, ResearcherId};
+use identity::Certified;
+pub use identity::Member as Caller;
+use protocol::Code;
 use tonic::service::Interceptor;
 
-/// A process that calls a coordinator, by its role and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Caller {
-    /// A hospital's node, written `node:<name>`.
-    Node(NodeId),
-    /// A researcher, written `researcher:<name>`.
-    Researcher(ResearcherId),
-}
+use crate::server::PeerAddress;
+use crate::server::security::{Peer, Refused, Tls};
 
-/// The text of a caller does not name one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a caller is \"node:\" or \"researcher:\" and a name")]
-pub struct NotCaller;
-
-impl fmt::Display for Caller {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Node(name) => write!(formatter, "node:{name}"),
-            Self::Researcher(name) => write!(formatter, "researcher:{name}"),
-        }
-    }
-}
-
-impl FromStr for Caller {
-    type Err = NotCaller;
-
-    fn from_str(text: &str) -> Result<Self, NotCaller> {
-        match text.split_once(':') {
-            Some(("node", name)) => name.parse().map(Self::Node).map_err(|_| NotCaller),
-            Some(("researcher", name)) => name.parse().map(Self::Researcher).map_err(|_| NotCaller),
-            _ => Err(NotCaller),
-        }
-    }
-}
-
-/// Introduces the caller on every gRPC request of a line.
+/// Introduces the caller on every gRPC request of a line that is not encrypted.
 #[derive(Clone, Debug)]
 pub struct Introduction {
-    header: tonic::metadata::AsciiMetadataValue,
+    header: Option<tonic::metadata::AsciiMetadataValue>,
 }
 
 impl Introduction {
@@ -61,7 +30,12 @@ impl Introduction {
     pub fn of(caller: &Caller) -> Self {
         let text = caller.to_string();
         let header = text.parse().expect("a name has no character that a header refuses");
-        Self { header }
+        Self { header: Some(header) }
+    }
+
+    /// Leaves it to the connection's certificate.
+    pub fn by_certificate() -> Self {
+        Self { header: None }
     }
 }
 
@@ -70,26 +44,60 @@ impl Interceptor for Introduction {
         &mut self,
         mut request: tonic::Request<()>,
     ) -> Result<tonic::Request<()>, tonic::Status> {
-        request.metadata_mut().insert(HEADER, self.header.clone());
+        if let Some(header) = &self.header {
+            request.metadata_mut().insert(HEADER, header.clone());
+        }
         Ok(request)
     }
 }
 
-/// Returns the header that introduces `caller` on an HTTP request.
+/// Returns the header that introduces `caller` on an HTTP request over plain loopback.
 pub fn introduction(caller: &Caller) -> (HeaderName, HeaderValue) {
     let value = HeaderValue::from_str(&caller.to_string())
         .expect("a name has no character that a header refuses");
     (HeaderName::from_static(HEADER), value)
 }
 
-/// Refuses a request without a caller before its body is read; puts the [`Caller`] of every other
-/// into its extensions.
+/// Refuses a request without an identity before its body is read, but for the one path that makes identities; puts
+/// the [`Caller`] of every other into its extensions, with the [`Certified`] that says so where there is one.
 pub async fn require_caller(mut request: Request, next: Next) -> Response {
-    let Some(caller) = read(request.headers()) else {
-        return refusal(request.headers());
-    };
-    request.extensions_mut().insert(caller);
+    match request.extensions().get::<Peer>().cloned() {
+        Some(Peer::PlainLoopback) => match read(request.headers()) {
+            Some(caller) => {
+                request.extensions_mut().insert(caller);
+            }
+            None => return refusal(request.headers(), UNSAID),
+        },
+        Some(Peer::Stranger(tls)) if request.uri().path() == tls.open_path => {}
+        Some(Peer::Stranger(tls)) => return refuse(&tls, &request, &Refused::NoCertificate),
+        Some(Peer::Certified(tls, certified)) => {
+            if let Err(refused) = admit(&tls, &certified) {
+                return refuse(&tls, &request, &refused);
+            }
+            request.extensions_mut().insert(certified.member.clone());
+            request.extensions_mut().insert(certified);
+        }
+        // Not one of our connections.
+        None => return refusal(request.headers(), UNSAID),
+    }
     next.run(request).await
+}
+
+fn admit(tls: &Tls, certified: &Arc<Certified>) -> Result<(), Refused> {
+    if tls.time.now() >= certified.expires_at {
+        return Err(Refused::Expired(certified.member.clone()));
+    }
+    if !tls.roster.admits(certified) {
+        return Err(Refused::NotMember(certified.member.clone()));
+    }
+    Ok(())
+}
+
+fn refuse(tls: &Tls, request: &Request, refused: &Refused) -> Response {
+    if let Some(PeerAddress(address)) = request.extensions().get() {
+        tls.roster.refused(*address, refused);
+    }
+    refusal(request.headers(), Code::IdentityRefused.sentence())
 }
 
 /// Says whether a request expects its answer as a gRPC status.
@@ -105,32 +113,23 @@ fn read(headers: &HeaderMap) -> Option<Caller> {
     if values.next().is_some() { None } else { Some(caller) }
 }
 
-fn refusal(headers: &HeaderMap) -> Response {
+fn refusal(headers: &HeaderMap, sentence: &'static str) -> Response {
     if is_grpc(headers) {
-        return tonic::Status::unauthenticated(REFUSAL).into_http();
+        let code = Code::IdentityRefused;
+        return protocol::wire::refusal::status_with(code, sentence).into_http();
     }
-    let mut response = Response::new(Body::from(REFUSAL));
+    let mut response = Response::new(Body::from(sentence));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response
 }
 
 const HEADER: &str = "wardround-caller";
 
-const REFUSAL: &str = "the request does not say who is calling";
+const UNSAID: &str = "the request does not say who is calling";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_caller_is_written_and_read_back() {
-        for text in ["node:north", "researcher:ada"] {
-            assert_eq!(text.parse::<Caller>().unwrap().to_string(), text);
-        }
-        for text in ["", "north", "node:", "admin:root", "node:a b", "node:a:b"] {
-            assert_eq!(text.parse::<Caller>(), Err(NotCaller), "{text}");
-        }
-    }
 
     #[test]
     fn two_names_are_no_name() {

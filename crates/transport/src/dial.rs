@@ -3,20 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
+use identity::{Protocol, credentials, peer};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use crate::address::{self, Address, LoopbackAddress};
-use crate::caller::{Caller, Introduction};
+use crate::address::{self, Address};
+use crate::caller::Introduction;
+use crate::dialler::Identity;
+use crate::reach::{self, Stream, Way};
 
-/// A gRPC channel on which every request says who is calling; generated clients take it as it is.
+/// A gRPC channel on which every request has a caller; generated clients take it as it is.
 pub type Line = InterceptedService<Channel, Introduction>;
 
 /// How a line is kept.
@@ -43,7 +46,7 @@ impl Default for Settings {
 /// Why a coordinator cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address resolves to something that may not be dialled.
+    /// The address resolves to something that may not be dialled, or not without an identity.
     #[error(transparent)]
     Address(#[from] address::Error),
     /// Nobody answers.
@@ -54,54 +57,90 @@ pub enum Error {
         /// What the network said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something answers that does not speak TLS: another program, or a coordinator that serves plain loopback.
+    #[error("what answers at {address} does not speak TLS")]
+    NotTls {
+        /// The address.
+        address: String,
+    },
+    /// The certificate that is shown there is not to be believed.
+    #[error("what answers at {address} is not known to be the coordinator: {source}")]
+    Certificate {
+        /// The address.
+        address: String,
+        /// What is wrong with the certificate.
+        source: peer::Error,
+    },
+    /// One's own keys or certificate cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
 }
 
 /// Opens a line to the coordinator at `address`.
 ///
+/// With credentials the connection is encrypted, whatever the address says; a bare caller dials plain loopback only.
+///
 /// # Errors
 ///
-/// Returns [`Error::Unreachable`] when nobody accepts within the connect timeout.
-pub async fn dial(address: &Address, caller: &Caller, settings: Settings) -> Result<Line, Error> {
-    let unreachable = |source: tonic::transport::Error| Error::Unreachable {
-        address: address.to_string(),
-        source: source.into(),
-    };
-    let endpoint = Endpoint::from_shared(address.to_string())
-        .map_err(unreachable)?
+/// Returns [`Error::Unreachable`] when nobody accepts within the connect timeout, [`Error::NotTls`] and
+/// [`Error::Certificate`] when what answers is not the coordinator of these credentials. That the coordinator does
+/// not accept one's own certificate shows at the first call: [`peer::alert_within`] finds it in the status.
+pub async fn dial(
+    address: &Address,
+    identity: impl Into<Identity>,
+    settings: Settings,
+) -> Result<Line, Error> {
+    let identity = identity.into();
+    let way = identity.way(address, Protocol::Http2)?;
+    let channel = open(address, way, settings).await?;
+    Ok(InterceptedService::new(channel, identity.introduction()))
+}
+
+/// Opens a channel on which nothing is said of the caller.
+pub(crate) async fn open(
+    address: &Address,
+    way: Way,
+    settings: Settings,
+) -> Result<Channel, Error> {
+    let unreachable = |source: Box<_>| Error::Unreachable { address: address.to_string(), source };
+    let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()))
+        .map_err(|error| unreachable(error.into()))?
         .connect_timeout(settings.connect_timeout)
         .http2_keep_alive_interval(settings.keep_alive_interval)
         .keep_alive_timeout(settings.keep_alive_timeout)
         .keep_alive_while_idle(true);
-    let connector = Connector { address: address.clone() };
-    let channel = endpoint.connect_with_connector(connector).await.map_err(unreachable)?;
-    Ok(InterceptedService::new(channel, Introduction::of(caller)))
+    let failed = Arc::default();
+    let connector = Connector { address: address.clone(), way, failed: Arc::clone(&failed) };
+    let connected = endpoint.connect_with_connector(connector).await;
+    connected.map_err(|error| {
+        let own = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        own.map_or_else(|| unreachable(error.into()), |own| explain(address, own))
+    })
 }
 
-/// Opens the TCP connection; what encrypts it, or asks a proxy for it, will stand here.
-pub(crate) async fn connect(address: &Address) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for found in lookup_host((address.host(), address.port())).await? {
-        let loopback = LoopbackAddress::try_from(found)
-            .map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
-        match TcpStream::connect(loopback.socket()).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
+/// Says what a connection failed with.
+pub(crate) fn explain(address: &Address, error: io::Error) -> Error {
+    let address = address.to_string();
+    if let Some(source) = peer::Error::within(&error) {
+        return Error::Certificate { address, source };
     }
-    Err(last)
+    if peer::is_not_tls(&error) {
+        return Error::NotTls { address };
+    }
+    Error::Unreachable { address, source: error.into() }
 }
 
-/// Opens tonic's connections by our own [`connect`].
+/// Opens tonic's connections by our own [`reach::connect`].
 #[derive(Clone, Debug)]
 struct Connector {
     address: Address,
+    way: Way,
+    /// What the first connection failed with, which tonic would bury.
+    failed: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Stream>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -110,7 +149,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _uri: Uri) -> Self::Future {
-        let address = self.address.clone();
-        Box::pin(async move { connect(&address).await.map(TokioIo::new) })
+        let Self { address, way, failed } = self.clone();
+        Box::pin(async move {
+            let connected = reach::connect(&address, &way).await;
+            connected.map(TokioIo::new).map_err(|error| {
+                let kind = error.kind();
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                kind.into()
+            })
+        })
     }
 }

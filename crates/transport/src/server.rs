@@ -2,6 +2,7 @@
 
 mod connection;
 mod crowd;
+pub mod security;
 
 use std::future::Future;
 use std::io;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use self::crowd::Crowd;
+use self::security::{Peer, Security};
 use crate::address::{self, Address, LoopbackAddress};
 use crate::caller::{is_grpc, require_caller};
 
@@ -26,7 +28,8 @@ use crate::caller::{is_grpc, require_caller};
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    address: LoopbackAddress,
+    address: SocketAddr,
+    security: Security,
     settings: Settings,
 }
 
@@ -37,8 +40,10 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// Most connections at once.
     pub connections: usize,
-    /// Longest time until a new connection has said which protocol it speaks.
+    /// Longest time until a new connection is encrypted, and then until it has said which protocol it speaks.
     pub handshake_timeout: Duration,
+    /// Longest life of a connection whose peer has shown no certificate: long enough to enrol.
+    pub stranger_timeout: Duration,
     /// Longest time until a request's headers are complete, and of silence between two requests.
     pub header_timeout: Duration,
     /// Longest time in which a caller takes none of the bytes it is sent.
@@ -61,6 +66,7 @@ impl Default for Settings {
             connections_per_address: 256,
             connections: 1024,
             handshake_timeout: Duration::from_secs(10),
+            stranger_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             header_bytes: 16 << 10,
@@ -102,23 +108,32 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Address`] for an address that other machines can reach.
-    pub async fn bind(address: SocketAddr, settings: Settings) -> Result<Self, Error> {
-        LoopbackAddress::try_from(address)?;
+    /// Returns [`Error::Address`] for an address that other machines can reach, unless connections are encrypted.
+    pub async fn bind(
+        address: SocketAddr,
+        security: Security,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        if matches!(security, Security::InsecureLoopback) {
+            LoopbackAddress::try_from(address)?;
+        }
         let unusable = |source| Error::Unusable { address, source };
         let listener = TcpListener::bind(address).await.map_err(unusable)?;
-        let address = LoopbackAddress::try_from(listener.local_addr().map_err(unusable)?)?;
-        Ok(Self { listener, address, settings })
+        let address = listener.local_addr().map_err(unusable)?;
+        Ok(Self { listener, address, security, settings })
     }
 
     /// Returns the address that is bound, with its real port.
     pub fn socket_address(&self) -> SocketAddr {
-        self.address.socket()
+        self.address
     }
 
-    /// Returns the address to dial.
+    /// Returns the address to dial from this machine.
     pub fn address(&self) -> Address {
-        self.address.into()
+        match (&self.security, LoopbackAddress::try_from(self.address)) {
+            (Security::InsecureLoopback, Ok(address)) => address.into(),
+            (Security::InsecureLoopback, Err(_)) | (Security::Tls(_), _) => self.address.into(),
+        }
     }
 
     /// Serves `router` until `shutdown` ends, then gives open requests their grace and returns.
@@ -140,8 +155,8 @@ impl Server {
                             tracing::warn!(%peer, "too many connections");
                             continue;
                         };
-                        let (router, closed) = (router.clone(), closed.clone());
-                        let serving = serve_one(stream, peer, router, self.settings, closed);
+                        let way = (self.security.clone(), self.settings);
+                        let serving = serve_one(stream, peer, router.clone(), way, closed.clone());
                         connections.spawn(async move {
                             serving.await;
                             drop(place);
@@ -161,7 +176,7 @@ impl Server {
 }
 
 /// Joins gRPC services and HTTP routes into what [`Server::serve`] takes; each request of either
-/// kind must say who is calling.
+/// kind must have a caller.
 pub fn one_port(services: Routes, routes: Router) -> Router {
     services
         .into_axum_router()
@@ -182,10 +197,19 @@ async fn serve_one(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    settings: Settings,
+    (security, settings): (Security, Settings),
     closed: watch::Receiver<bool>,
 ) {
-    if let Err(error) = connection::serve(stream, peer, router, settings, closed).await {
+    let served = match security {
+        Security::InsecureLoopback => {
+            let guest = connection::Guest { address: peer, peer: Peer::PlainLoopback };
+            connection::serve_plain(stream, guest, router, settings, closed).await
+        }
+        Security::Tls(tls) => {
+            connection::serve_encrypted(stream, (peer, tls), router, settings, closed).await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection ended early");
     }
 }

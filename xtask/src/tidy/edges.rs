@@ -15,16 +15,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("round", &["protocol"]),
     ("store", &["protocol"]),
     ("dataset", &["protocol"]),
-    ("transport", &["protocol"]),
+    ("identity", &["protocol"]),
+    ("transport", &["protocol", "identity"]),
     ("aggregation", &["protocol", "parameters"]),
     ("training-plan", &["protocol", "parameters"]),
     ("runtime", &["protocol", "training-plan", "dataset", "engine", "parameters", "sandbox"]),
-    ("coordinator", &["protocol", "round", "transport", "aggregation", "parameters", "store"]),
-    ("researcher", &["protocol", "transport", "training-plan", "runtime", "parameters"]),
+    (
+        "coordinator",
+        &["protocol", "identity", "round", "transport", "aggregation", "parameters", "store"],
+    ),
+    (
+        "researcher",
+        &["protocol", "identity", "transport", "training-plan", "runtime", "parameters"],
+    ),
     (
         "node",
         &[
             "protocol",
+            "identity",
             "round",
             "transport",
             "training-plan",
@@ -39,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "wardround",
         &[
             "protocol",
+            "identity",
             "node",
             "coordinator",
             "researcher",

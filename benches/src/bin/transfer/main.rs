@@ -18,7 +18,7 @@ use store::{Durability, SystemClock};
 use tokio::sync::oneshot;
 use transport::artifact::client::Settings;
 use transport::server::{self, Server, one_port};
-use transport::{ArtifactClient, Caller};
+use transport::{ArtifactClient, Caller, Security};
 
 use self::shelf::BenchShelf;
 
@@ -112,7 +112,12 @@ impl Ward {
         let store = ArtifactStore::open(&path, StoreSettings::default(), Arc::new(SystemClock))?;
         let shelf = Arc::new(BenchShelf { store: store.clone(), durability });
         let routes = transport::artifact::routes(shelf, Duration::from_secs(30));
-        let server = Server::bind("127.0.0.1:0".parse()?, server::Settings::default()).await?;
+        let server = Server::bind(
+            "127.0.0.1:0".parse()?,
+            Security::InsecureLoopback,
+            server::Settings::default(),
+        )
+        .await?;
         let caller: Caller = "node:bench".parse()?;
         let client = ArtifactClient::new(server.address(), caller, Settings::default());
         let (stop, stopped) = oneshot::channel::<()>();

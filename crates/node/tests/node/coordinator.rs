@@ -17,7 +17,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use transport::artifact::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload, routes};
 use transport::server::{Server, Settings as ServerSettings, one_port};
-use transport::{Address, Caller};
+use transport::{Address, Caller, Security};
 use v1::coordinator_message::Message as ToNode;
 use v1::node_message::Message as FromNode;
 use v1::node_service_server::{NodeService, NodeServiceServer};
@@ -65,7 +65,7 @@ impl Coordinator {
         });
         let settings =
             ServerSettings { shutdown_grace: Duration::from_millis(100), ..Default::default() };
-        let server = Server::bind(address, settings).await.unwrap();
+        let server = Server::bind(address, Security::InsecureLoopback, settings).await.unwrap();
         let address = server.address();
         let service = NodeServiceServer::new(Service(Arc::clone(&desk)))
             .max_decoding_message_size(protocol::wire::MAXIMUM_MESSAGE);

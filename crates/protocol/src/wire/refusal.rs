@@ -57,6 +57,7 @@ const TABLE: &[(&[Code], GrpcCode)] = &[
         &[Code::RequestInvalid, Code::ArgumentsInvalid, Code::ExperimentInvalid],
         GrpcCode::InvalidArgument,
     ),
+    (&[Code::IdentityRefused], GrpcCode::Unauthenticated),
     (&[Code::NodeNameTaken], GrpcCode::AlreadyExists),
     (&[Code::PolicyDenied], GrpcCode::PermissionDenied),
     (&[Code::CoordinatorBusy, Code::StorageFull], GrpcCode::ResourceExhausted),

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 use transport::server::{Settings, one_port};
-use transport::{Address, Server};
+use transport::{Address, Security, Server};
 use v1::researcher_service_server::{ResearcherService, ResearcherServiceServer};
 
 use crate::shelf::Shelf;
@@ -50,7 +50,10 @@ impl Counterpart {
         let script = Arc::new(Mutex::new(script));
         let shelf = Shelf::new();
         let settings = Settings::default();
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), settings).await.unwrap();
+        let server =
+            Server::bind("127.0.0.1:0".parse().unwrap(), Security::InsecureLoopback, settings)
+                .await
+                .unwrap();
         let address = server.address();
         let service = ResearcherServiceServer::new(Answers(Arc::clone(&script)));
         let routes = transport::artifact::routes(Arc::clone(&shelf) as _, Duration::from_secs(10));

@@ -17,9 +17,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::destination::{self, Destination, FileDestination};
 use super::{AT_ONCE, CHUNK, allocator, download, upload};
+use identity::Protocol;
+
 use crate::caller::introduction;
-use crate::dial::connect;
-use crate::{Address, BackOff, Caller};
+use crate::dial::explain;
+use crate::{Address, BackOff, Identity, reach};
 
 /// Transfers artifacts from and to one coordinator.
 ///
@@ -29,7 +31,7 @@ use crate::{Address, BackOff, Caller};
 pub struct ArtifactClient {
     kept: Arc<Mutex<Option<Kept>>>,
     address: Address,
-    caller: Caller,
+    identity: Identity,
     settings: Settings,
     progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -128,9 +130,10 @@ impl Error {
 
 impl ArtifactClient {
     /// Makes a client; nothing is dialled yet.
-    pub fn new(address: Address, caller: Caller, settings: Settings) -> Self {
+    pub fn new(address: Address, identity: impl Into<Identity>, settings: Settings) -> Self {
         allocator::expect_chunks();
-        Self { kept: Arc::default(), address, caller, settings, progress: None }
+        let identity = identity.into();
+        Self { kept: Arc::default(), address, identity, settings, progress: None }
     }
 
     /// Tells `progress` of every piece that is across. It is called from the transfer itself and
@@ -236,14 +239,15 @@ impl ArtifactClient {
     }
 
     pub(super) fn request(&self, method: &str, path: &str, body: Body) -> Request<Body> {
-        let (name, value) = introduction(&self.caller);
-        Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, self.address.authority())
-            .header(name, value)
-            .body(body)
-            .unwrap_or_else(|_| Request::new(Body::empty()))
+            .header(header::HOST, self.address.authority());
+        if let Identity::InsecureLoopback(caller) = &self.identity {
+            let (name, value) = introduction(caller);
+            request = request.header(name, value);
+        }
+        request.body(body).unwrap_or_else(|_| Request::new(Body::empty()))
     }
 
     /// Takes the connection that an earlier transfer has left, if it may still be in order.
@@ -279,7 +283,9 @@ impl ArtifactClient {
     /// Opens a connection for one transfer.
     pub(super) async fn open(&self) -> Result<Connection, Broken> {
         let opening = async {
-            let stream = connect(&self.address).await?;
+            let way = self.identity.way(&self.address, Protocol::Http1)?;
+            let connected = reach::connect(&self.address, &way).await;
+            let stream = connected.map_err(|error| explain(&self.address, error))?;
             let mut builder = http1::Builder::new();
             builder.max_buf_size(CHUNK);
             let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;

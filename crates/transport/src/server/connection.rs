@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,38 +15,107 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use identity::{Certified, Time};
+use protocol::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::security::{Peer, Refused, Tls};
 use super::{PeerAddress, Settings};
 use crate::artifact::CHUNK;
 
-/// Serves a connection until it ends, or until the server closes and its open requests are done.
-///
-/// What accepts the peer's certificate will stand between the stream and its preface.
-pub(super) async fn serve(
+/// Whose connection it is.
+#[derive(Clone)]
+pub(super) struct Guest {
+    pub(super) address: SocketAddr,
+    pub(super) peer: Peer,
+}
+
+/// What ends a connection early.
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Serves a connection that is not encrypted until it ends, or until the server closes and its open requests are done.
+pub(super) async fn serve_plain(
     stream: TcpStream,
-    peer: SocketAddr,
+    guest: Guest,
+    router: Router,
+    settings: Settings,
+    closed: watch::Receiver<bool>,
+) -> Ended {
+    stream.set_nodelay(true)?;
+    serve(stream, guest, router, settings, closed).await
+}
+
+/// Encrypts a connection, then serves it as [`serve_plain`] does: no longer than its peer is a member, than its
+/// certificate is good, and, where it shows none, than it takes to enrol.
+pub(super) async fn serve_encrypted(
+    stream: TcpStream,
+    (address, tls): (SocketAddr, Tls),
     router: Router,
     settings: Settings,
     mut closed: watch::Receiver<bool>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Ended {
     stream.set_nodelay(true)?;
+    let accepting = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(settings.handshake_timeout, accepting) => accepted?,
+        _ = closed.wait_for(|closed| *closed) => return Ok(()),
+    };
+    let stream = accepted.inspect_err(|error| {
+        tls.roster.refused(address, &Refused::Handshake(error.to_string()));
+    })?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let Some(certificate) = shown else {
+        let guest = Guest { address, peer: Peer::Stranger(tls) };
+        let serving = serve(stream, guest, router, settings, closed);
+        return tokio::time::timeout(settings.stranger_timeout, serving).await?;
+    };
+    let certified = Arc::new(Certified::read(certificate)?);
+    let presence = tls.connections.enter(&certified.member);
+    let expiring = expire(tls.time.clone(), certified.expires_at);
+    let guest = Guest { address, peer: Peer::Certified(tls, certified) };
+    tokio::select! {
+        ended = serve(stream, guest, router, settings, closed) => ended,
+        () = presence.closed() => Err("its member was put out".into()),
+        () = expiring => Err("its certificate has expired".into()),
+    }
+}
+
+/// Waits until a certificate has expired by a clock that may be set meanwhile.
+async fn expire(time: Time, at: Timestamp) {
+    loop {
+        let left = time.now().until(at);
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    guest: Guest,
+    router: Router,
+    settings: Settings,
+    mut closed: watch::Receiver<bool>,
+) -> Ended {
     let stream = tokio::select! {
         opened = open(stream, settings) => opened?,
         _ = closed.wait_for(|closed| *closed) => return Ok(()),
     };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let router = router.clone();
+        let (router, guest) = (router.clone(), guest.clone());
         let is_short = header_bytes(&request) <= u64::from(settings.header_bytes);
         async move {
             if !is_short {
                 return Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
             }
-            request.extensions_mut().insert(PeerAddress(peer));
+            request.extensions_mut().insert(PeerAddress(guest.address));
+            request.extensions_mut().insert(guest.peer);
             router.oneshot(request.map(Body::new)).await
         }
     });
@@ -86,7 +156,7 @@ fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
 }
 
 /// Reads until it is clear which protocol the peer speaks: hyper would wait for that without end.
-async fn open(mut stream: TcpStream, settings: Settings) -> io::Result<Stream> {
+async fn open<S: AsyncRead + Unpin>(mut stream: S, settings: Settings) -> io::Result<Stream<S>> {
     let mut preface = Vec::with_capacity(PREFACE.len());
     let reading = async {
         while preface.len() < PREFACE.len() && PREFACE.starts_with(&preface) {
@@ -102,15 +172,15 @@ async fn open(mut stream: TcpStream, settings: Settings) -> io::Result<Stream> {
 }
 
 /// A stream whose first bytes were read already, and on which a peer may not stop taking bytes.
-struct Stream {
+struct Stream<S> {
     preface: Vec<u8>,
     read: usize,
-    stream: TcpStream,
+    stream: S,
     stall_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stream {
+impl<S> Stream<S> {
     fn watch_stall<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -127,7 +197,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -144,7 +214,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -178,6 +248,9 @@ impl AsyncWrite for Stream {
 
 /// What a peer that speaks HTTP/2 says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Longest time between two looks at the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Most headers of an HTTP/1 request.
 const MOST_HEADERS: usize = 64;

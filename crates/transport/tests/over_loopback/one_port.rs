@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tonic::Code;
 use transport::server::{self, Server, Settings};
-use transport::{address, dial};
+use transport::{Security, address, dial};
 
 use crate::echo::talk;
 use crate::ward::{DEADLINE, Ward, node, random_bytes, within};
@@ -97,7 +97,9 @@ async fn a_message_above_the_limit_is_refused_and_the_line_goes_on() {
 async fn other_machines_are_refused_in_words_when_listening() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let address: SocketAddr = address.parse().unwrap();
-        let error = Server::bind(address, Settings::default()).await.unwrap_err();
+        let error = Server::bind(address, Security::InsecureLoopback, Settings::default())
+            .await
+            .unwrap_err();
         assert!(
             matches!(error, server::Error::Address(address::Error::NotLoopback { .. })),
             "{error:?}"
@@ -110,7 +112,9 @@ async fn other_machines_are_refused_in_words_when_listening() {
 #[tokio::test]
 async fn a_port_that_is_taken_and_one_where_nobody_is_are_named() {
     let ward = Ward::open().await;
-    let error = Server::bind(ward.socket, Settings::default()).await.unwrap_err();
+    let error = Server::bind(ward.socket, Security::InsecureLoopback, Settings::default())
+        .await
+        .unwrap_err();
     let expected = format!("address {} cannot be listened on", ward.socket);
     assert_eq!(error.to_string(), expected);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

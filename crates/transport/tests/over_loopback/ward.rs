@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use transport::artifact::client::Settings as ClientSettings;
 use transport::server::{Settings, one_port};
-use transport::{Address, ArtifactClient, Caller, Server};
+use transport::{Address, ArtifactClient, Caller, Security, Server};
 
 use crate::echo::Echo;
 use crate::store_shelf::StoreShelf;
@@ -40,11 +40,20 @@ impl Ward {
         store: StoreSettings,
         silence: Duration,
     ) -> Self {
+        Self::open_secured(Security::InsecureLoopback, settings, (store, silence)).await
+    }
+
+    pub(crate) async fn open_secured(
+        security: Security,
+        settings: Settings,
+        (store, silence): (StoreSettings, Duration),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("artifacts");
         let store = ArtifactStore::open(&path, store, Arc::new(SystemClock)).unwrap();
         let shelf = Arc::new(StoreShelf { store, forbidden: Default::default() });
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), settings).await.unwrap();
+        let server =
+            Server::bind("127.0.0.1:0".parse().unwrap(), security, settings).await.unwrap();
         let (socket, address) = (server.socket_address(), server.address());
         let services = tonic::service::Routes::new(Echo);
         let routes = transport::artifact::routes(Arc::clone(&shelf) as _, silence);

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use transport::server::{Server, Settings, one_port};
-use transport::{Address, Caller, dial};
+use transport::{Address, Caller, Security, dial};
 
 /// The line; dropping it cuts everything.
 pub(crate) struct FaultyLine {
@@ -125,7 +125,9 @@ async fn serve(shared: Arc<Shared>) -> u16 {
     let service =
         NodeServiceServer::new(relay).max_decoding_message_size(protocol::wire::MAXIMUM_MESSAGE);
     let local = "127.0.0.1:0".parse().expect("is an address");
-    let inner = Server::bind(local, Settings::default()).await.expect("a port is free");
+    let inner = Server::bind(local, Security::InsecureLoopback, Settings::default())
+        .await
+        .expect("a port is free");
     let control = inner.socket_address();
     tokio::spawn(
         inner.serve(one_port(Routes::new(service), axum::Router::new()), std::future::pending()),
