@@ -19,12 +19,13 @@ use serde::de::DeserializeOwned;
 use store::{FolderLock, SystemClock};
 
 pub use answer::{
-    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, HeldUpdate, PlanDetails,
-    PythonCheck, Retyping, RoundDetails, Status,
+    Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, GrantEntry, HeldUpdate,
+    PlanComparison, PlanContent, PlanDetails, PlanEntry, PlanTensor, PythonCheck, Retyping,
+    RoundDetails, Status,
 };
 pub use request::{
-    Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, PolicyRequest, PythonRequest,
-    ReleaseRequest, Request,
+    Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, GrantText, PlanRequest,
+    PolicyRequest, PythonRequest, ReleaseRequest, Request,
 };
 
 pub(crate) use office::Office;
@@ -115,9 +116,14 @@ impl Administration {
                     let way = Way::Local(folder.scratch());
                     let site =
                         open_site(folder, config, Arc::new(SystemClock), way).map_err(Box::new)?;
+                    site.adopt_approvals().await.map_err(|error| Box::new(error.into()))?;
                     return Ok(Self::in_process(Office::of_folder(site, lock)));
                 }
                 Err(store::folder_lock::Error::Held { .. }) => {}
+                // An administrator, who is not the owner of the folder, reaches its daemon.
+                Err(store::folder_lock::Error::Unusable { source, .. })
+                    if source.kind() == std::io::ErrorKind::PermissionDenied
+                        && socket::is_open(folder).await => {}
                 Err(error) => return Err(Box::new(node::Error::from(error)).into()),
             }
             if socket::is_open(folder).await {
@@ -380,13 +386,13 @@ impl Administration {
         self.ask(Request::Release(ReleaseRequest::Decide { round, decision, note })).await
     }
 
-    /// All known plans, the latest first.
+    /// All known plans with what is granted, the latest first.
     ///
     /// # Errors
     ///
     /// As every command.
-    pub async fn plan_list(&self) -> Result<Vec<KnownPlan>, Error> {
-        self.ask(Request::PlanList).await
+    pub async fn plan_list(&self) -> Result<Vec<PlanEntry>, Error> {
+        self.ask(Request::Plan(PlanRequest::List)).await
     }
 
     /// One plan with its texts; the first digits of its digest are enough.
@@ -395,25 +401,79 @@ impl Administration {
     ///
     /// Where no plan, or more than one, has such a digest.
     pub async fn plan_show(&self, digest: &str) -> Result<PlanDetails, Error> {
-        self.ask(Request::PlanShow { digest: digest.to_owned() }).await
+        self.ask(Request::Plan(PlanRequest::Show { digest: digest.to_owned() })).await
     }
 
-    /// Lets a plan run here.
+    /// One plan beside another, or beside the one that was approved last.
     ///
     /// # Errors
     ///
     /// Where no plan, or more than one, has such a digest.
-    pub async fn plan_approve(&self, digest: &str, note: &str) -> Result<KnownPlan, Error> {
-        self.ask(Request::PlanApprove { digest: digest.to_owned(), note: note.to_owned() }).await
+    pub async fn plan_compare(
+        &self,
+        digest: &str,
+        other: Option<&str>,
+    ) -> Result<PlanComparison, Error> {
+        let (digest, other) = (digest.to_owned(), other.map(str::to_owned));
+        self.ask(Request::Plan(PlanRequest::Compare { digest, other })).await
     }
 
-    /// Keeps a plan from running here.
+    /// Lets a plan run here, whoever asks and however often.
     ///
     /// # Errors
     ///
     /// Where no plan, or more than one, has such a digest.
-    pub async fn plan_reject(&self, digest: &str, note: &str) -> Result<KnownPlan, Error> {
-        self.ask(Request::PlanReject { digest: digest.to_owned(), note: note.to_owned() }).await
+    pub async fn plan_approve(&self, digest: &str, note: &str) -> Result<PlanEntry, Error> {
+        self.plan_grant(digest, GrantText::default(), note).await
+    }
+
+    /// Lets a plan run here within bounds.
+    ///
+    /// # Errors
+    ///
+    /// Where a bound breaks its rule, or no plan, or more than one, has such a digest.
+    pub async fn plan_grant(
+        &self,
+        digest: &str,
+        grant: GrantText,
+        note: &str,
+    ) -> Result<PlanEntry, Error> {
+        let (digest, note) = (digest.to_owned(), note.to_owned());
+        self.ask(Request::Plan(PlanRequest::Approve { digest, note, grant })).await
+    }
+
+    /// Keeps a plan from running here, and ends its rounds.
+    ///
+    /// # Errors
+    ///
+    /// Where no plan, or more than one, has such a digest.
+    pub async fn plan_reject(&self, digest: &str, note: &str) -> Result<PlanEntry, Error> {
+        let (digest, note) = (digest.to_owned(), note.to_owned());
+        self.ask(Request::Plan(PlanRequest::Reject { digest, note })).await
+    }
+
+    /// Withdraws what was granted of a plan, or one grant of it, and ends the rounds that run under it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such plan or grant.
+    pub async fn plan_revoke(
+        &self,
+        digest: &str,
+        grant: Option<u64>,
+        note: &str,
+    ) -> Result<PlanEntry, Error> {
+        let (digest, note) = (digest.to_owned(), note.to_owned());
+        self.ask(Request::Plan(PlanRequest::Revoke { digest, grant, note })).await
+    }
+
+    /// Signs a plan's grants as the second person.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing waits for a second person, or whoever asks is the first.
+    pub async fn plan_countersign(&self, digest: &str) -> Result<PlanEntry, Error> {
+        self.ask(Request::Plan(PlanRequest::Countersign { digest: digest.to_owned() })).await
     }
 
     /// Registers a plan file of the owner's own choice, approved.
@@ -422,8 +482,22 @@ impl Administration {
     ///
     /// Where the file is no plan.
     pub async fn plan_register(&self, path: &std::path::Path) -> Result<KnownPlan, Error> {
+        let entry = self.plan_register_granted(path, GrantText::default()).await?;
+        Ok(entry.known)
+    }
+
+    /// Registers a plan file of the owner's own choice, approved within bounds.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is no plan, or a bound breaks its rule.
+    pub async fn plan_register_granted(
+        &self,
+        path: &std::path::Path,
+        grant: GrantText,
+    ) -> Result<PlanEntry, Error> {
         let path: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.ask(Request::PlanRegister { path }).await
+        self.ask(Request::Plan(PlanRequest::Register { path, grant })).await
     }
 
     /// The latest rounds, the latest first.

@@ -70,6 +70,9 @@ pub struct Config {
     /// Seconds that running rounds have to end at a shutdown; after them they are left to the next start.
     #[serde(default = "default_shutdown_seconds")]
     pub shutdown_seconds: u64,
+    /// The group of the operating system whose members may command the node while it runs, by name or number.
+    #[serde(default)]
+    pub administrators: Option<String>,
     /// Stops for ever where this phase begins: for tests of what a crash leaves behind.
     #[serde(skip)]
     pub pause_at: Option<Phase>,
@@ -240,6 +243,7 @@ const KEYS: &[&str] = &[
     "keep_updates_days",
     "keep_cache_days",
     "shutdown_seconds",
+    "administrators",
     "python",
     "minimum_sandbox_level",
     "python_threads",
@@ -292,6 +296,10 @@ keep_replies_days = 30
 
 # Seconds that running rounds have to end when the node is stopped.
 shutdown_seconds = 10
+
+# A group of the operating system whose members may give the owner's commands while the node runs,
+# each under their own name. Without the key only the owner of this folder may.
+# administrators = "wardround"
 "#;
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Received(RoundId, Code),
     /// The owner ends a round; answered with whether it was there to be ended.
     CancelByOwner(RoundId, oneshot::Sender<bool>),
+    /// The owner has withdrawn these grants.
+    Revoked(Vec<u64>),
 }
 
 /// Owns the drivers of all open rounds.
@@ -120,6 +122,11 @@ impl Dispatcher {
                 self.tell(round, Message::Told(Event::Closed));
             }
             Command::Received(round, _) => self.tell(round, Message::Told(Event::Acknowledged)),
+            Command::Revoked(grants) => {
+                for round in self.site.admitted_under(&grants) {
+                    self.tell(round, Message::Told(Event::ApprovalRevoked));
+                }
+            }
             Command::CancelByOwner(round, answer) => {
                 let is_open = self.drivers.contains_key(&round);
                 self.tell(round, Message::Told(Event::CancelRequested));

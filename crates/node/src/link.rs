@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use protocol::wire::{self, v1};
 use protocol::{
-    ArtifactReference, Code, ExperimentId, ResearcherId, RoundId, TrainRequest, WIRE_VERSION,
+    ArtifactReference, Code, DatasetId, ExperimentId, ResearcherId, RoundId, TrainRequest,
+    WIRE_VERSION,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -20,10 +21,11 @@ use v1::coordinator_message::Message as FromCoordinator;
 use v1::node_message::Message;
 use v1::node_service_client::NodeServiceClient;
 
-use crate::approval;
+use crate::approval::{self, Question};
 use crate::dispatcher::Command;
 use crate::notice::Notice;
-use crate::registry::{self, plans, rounds};
+use crate::registry::plans::KnownPlan;
+use crate::registry::{self, rounds};
 use crate::round_log::chain;
 use crate::site::Site;
 
@@ -249,62 +251,69 @@ pub(crate) struct Welcome {
 
 /// Looks at a plan that an experiment wants to run here, and tells what the owner says of it.
 async fn answer(site: Arc<Site>, ask: v1::AskApproval) {
-    let code = match Question::parse(&ask) {
-        Ok(question) => approval::ask(&site, question.into_plan(&site, &ask.experiment_name)).await,
+    let parsed = match Asked::parse(&ask) {
+        Ok(parsed) => parsed,
         Err(error) => {
             tracing::warn!(%error, "a question about a plan does not parse");
-            Code::RequestInvalid
+            site.outbox.send(Message::PlanAnswer(v1::PlanAnswer {
+                experiment_id: ask.experiment_id,
+                dataset_id: ask.dataset_id,
+                plan_digest: ask.plan.map(|plan| plan.digest).unwrap_or_default(),
+                code: Code::RequestInvalid.to_string(),
+                note: String::new(),
+            }));
+            return;
         }
     };
-    let plan_digest = ask.plan.map(|plan| plan.digest).unwrap_or_default();
-    site.outbox.send(Message::PlanAnswer(v1::PlanAnswer {
-        experiment_id: ask.experiment_id,
-        dataset_id: ask.dataset_id,
-        plan_digest: plan_digest.clone(),
-        code: code.to_string(),
-    }));
+    let asker = (parsed.experiment_id, parsed.dataset_id);
+    let question = parsed.question();
+    // From here on a decision of the owner is told to this experiment, too.
+    site.remember_question(asker, question.clone());
+    let code = approval::ask(&site, parsed.into_plan(&site, &ask.experiment_name), &question).await;
+    approval::tell(&site, asker, &question.plan, code, &site.note_about(&question.plan));
     // An owner who decided while the answer was made was told of before it, and the answer would stand.
-    let Ok(digest) = plan_digest.parse() else { return };
-    let decided = site.database.read(move |transaction| plans::answer(transaction, &digest)).await;
-    let decided: Result<Option<Code>, registry::Error> = decided;
-    if let Ok(Some(now @ (Code::Ok | Code::PlanRejected))) = decided
-        && now != code
-    {
-        let decision = v1::PlanDecision { plan_digest, code: now.to_string() };
-        site.outbox.send(Message::PlanDecision(decision));
+    let now = approval::standing(&site, &question);
+    if now != code && matches!(now, Code::Ok | Code::PlanRejected | Code::PlanRevoked) {
+        approval::tell(&site, asker, &question.plan, now, &site.note_about(&question.plan));
     }
 }
 
 /// A parsed [`v1::AskApproval`].
-struct Question {
+struct Asked {
     experiment_id: ExperimentId,
+    dataset_id: DatasetId,
     researcher_id: ResearcherId,
     plan: ArtifactReference,
     runtime: protocol::RuntimeKind,
 }
 
-impl Question {
+impl Asked {
     fn parse(ask: &v1::AskApproval) -> Result<Self, wire::Error> {
         let plan = ask.plan.clone().ok_or_else(|| wire::Error::new("plan", "is required"))?;
         Ok(Self {
             experiment_id: wire::parse("experiment_id", &ask.experiment_id)?,
+            dataset_id: wire::parse("dataset_id", &ask.dataset_id)?,
             researcher_id: wire::parse("researcher_id", &ask.researcher_id)?,
             plan: plan.try_into()?,
             runtime: wire::parse("runtime", &ask.runtime)?,
         })
     }
 
-    fn into_plan(self, site: &Site, experiment_name: &str) -> registry::plans::KnownPlan {
-        registry::plans::KnownPlan {
-            plan: self.plan,
-            runtime: self.runtime,
-            decision: registry::plans::Decision::Pending,
+    fn question(&self) -> Question {
+        Question {
+            plan: self.plan.digest,
+            researcher: self.researcher_id.clone(),
+            dataset: self.dataset_id,
+            round: None,
+        }
+    }
+
+    fn into_plan(self, site: &Site, experiment_name: &str) -> KnownPlan {
+        KnownPlan {
             researcher_id: Some(self.researcher_id),
             experiment_id: Some(self.experiment_id),
             experiment_name: experiment_name.chars().take(LONGEST_NAME).collect(),
-            seen_at: site.clock.now(),
-            decided_at: None,
-            note: String::new(),
+            ..KnownPlan::seen(self.plan, self.runtime, site.clock.now())
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::carrier::{Carrier, Way};
 use crate::config::{self, Config};
 use crate::dispatcher::{Command, Dispatcher};
 use crate::folder::Folder;
+use crate::grant::Seal;
 use crate::link::Link;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
@@ -121,11 +122,14 @@ impl Node {
         record(&site, Action::NodeStart).await;
         policy_file::account(&site).await;
         empty_scratch(&site.folder)?;
+        site.adopt_approvals().await?;
         site.pin_plans().await?;
         let mut dispatcher = Dispatcher::new(Arc::clone(&site), token.clone());
         dispatcher.restore().await?;
         let office = Office::of_daemon(Arc::clone(&site), commands.clone(), started_at);
-        let socket = socket::Listener::open(&site.folder, office).map_err(Error::Socket)?;
+        let socket =
+            socket::Listener::open(&site.folder, site.config.administrators.as_deref(), office)
+                .map_err(Error::Socket)?;
         // Rounds need not wait for it: each puts the same layers on, or does not start.
         tokio::spawn(self_test::run(Arc::clone(&site)));
         let link = Link::new(Arc::clone(&site), commands, token.clone());
@@ -173,6 +177,7 @@ pub(crate) fn open_site(
     let audit = Audit::new(folder, &config.name, &clock)
         .map_err(|source| Error::Folder { path: folder.audit(), source })?;
     let (notices, _) = broadcast::channel(NOTICES);
+    let seal = Seal::new(folder, &config.name);
     Ok(Arc::new(Site {
         audit,
         slots: Slots::new(config.rounds_at_once),
@@ -188,6 +193,9 @@ pub(crate) fn open_site(
         outbox: Outbox::new(),
         notices,
         plan_pins: std::sync::Mutex::default(),
+        seal,
+        admitted: std::sync::Mutex::default(),
+        questions: std::sync::Mutex::default(),
     }))
 }
 

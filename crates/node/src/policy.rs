@@ -5,7 +5,8 @@
 //! was one.
 
 mod admission;
-mod argument;
+pub(crate) mod argument;
+mod form;
 mod key;
 mod metrics;
 mod reader;
@@ -23,11 +24,14 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 
 pub(crate) use admission::{Asked, Denial};
+pub use argument::{Bound, Presence, Range};
+pub(crate) use form::GrantForm;
 pub(crate) use metrics::Altered;
 pub(crate) use template::TEMPLATE;
 pub(crate) use terms::Terms;
 pub use terms::{Origin, Setting};
 
+pub(crate) use reader::Groups;
 use reader::{Flaw, Rules};
 
 /// What a node's owner allows, as it was read.
@@ -35,6 +39,7 @@ use reader::{Flaw, Rules};
 pub struct Policy {
     defaults: Rules,
     datasets: BTreeMap<DatasetName, Rules>,
+    groups: Groups,
     digest: Option<Digest>,
     general: Arc<Terms>,
     special: HashMap<DatasetName, Arc<Terms>>,
@@ -112,7 +117,7 @@ impl Policy {
             Err(source) => return Err(Error::Unreadable { path: path.to_owned(), source }),
         };
         let parsed = reader::read(text.as_deref().unwrap_or_default());
-        let (defaults, datasets) = parsed.map_err(|Flaw { line, problem }| {
+        let (defaults, datasets, groups) = parsed.map_err(|Flaw { line, problem }| {
             let path = path.to_owned();
             Error::Line { path, line, problem }
         })?;
@@ -122,7 +127,7 @@ impl Policy {
         });
         let special = special.collect();
         let digest = text.map(|text| Digest::of(text.as_bytes()));
-        Ok(Self { digest, general, special, defaults, datasets })
+        Ok(Self { groups, digest, general, special, defaults, datasets })
     }
 
     /// The digest of the file; none where there is none.
@@ -139,6 +144,19 @@ impl Policy {
     pub fn settings(&self, config: &Config, dataset: Option<&DatasetName>) -> Vec<Setting> {
         let rules = dataset.and_then(|name| self.datasets.get_key_value(name));
         terms::settings(config, &self.defaults, rules)
+    }
+
+    /// Researchers by the name of their group.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Whether a grant for these datasets, for all where none is named, needs a second person.
+    pub(crate) fn wants_second_person(&self, datasets: &[DatasetName]) -> bool {
+        match datasets {
+            [] => self.special.values().chain([&self.general]).any(|terms| terms.second_person),
+            named => named.iter().any(|dataset| self.of(dataset).second_person),
+        }
     }
 
     /// Whether all datasets are treated alike, so that it does not matter which one is asked about.

@@ -3,6 +3,7 @@
 //! Every function works inside a caller's transaction, so that a round's row changes with its journal or not at all.
 
 pub mod datasets;
+pub(crate) mod grants;
 pub mod plans;
 pub mod pythons;
 pub mod releases;
@@ -44,6 +45,28 @@ pub enum Error {
         /// How many plans fit.
         count: usize,
     },
+    /// Nothing is granted that could be withdrawn or signed.
+    #[error("plan \"{digest}\" has no grant that {wanted}")]
+    NoGrant {
+        /// The plan.
+        digest: String,
+        /// What was looked for.
+        wanted: &'static str,
+    },
+    /// Whoever gave a grant cannot be its second person.
+    #[error("grant {number} was given by {person}, and needs the signature of somebody else")]
+    SamePerson {
+        /// The grant.
+        number: u64,
+        /// Who gave it.
+        person: crate::grant::Person,
+    },
+    /// A grant cannot be signed.
+    #[error(transparent)]
+    Seal(#[from] crate::grant::Error),
+    /// What was typed or written is no grant.
+    #[error("{0}")]
+    GrantForm(String),
     /// No interpreter has this name.
     #[error("interpreter \"{name}\" is not registered")]
     UnknownPython {
@@ -199,6 +222,30 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration {
             version: 4,
             sql: "CREATE TABLE node_updates (round_id TEXT PRIMARY KEY, body BLOB NOT NULL);",
+        },
+        // Approvals had no bounds and no signatures; those that were given are signed when the node first opens.
+        Migration {
+            version: 5,
+            sql: "
+            CREATE TABLE node_grants (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                plan TEXT NOT NULL,
+                family INTEGER NOT NULL,
+                body TEXT NOT NULL,
+                signature BLOB NOT NULL
+            );
+            CREATE INDEX node_grants_by_plan ON node_grants (plan);
+            CREATE TABLE node_grant_uses (
+                grant_number INTEGER NOT NULL,
+                use TEXT NOT NULL,
+                round_id TEXT NOT NULL,
+                PRIMARY KEY (grant_number, use, round_id)
+            ) WITHOUT ROWID;
+            CREATE INDEX node_grant_uses_by_round ON node_grant_uses (round_id);
+            CREATE TABLE node_approvals_before_grants (digest TEXT PRIMARY KEY);
+            INSERT INTO node_approvals_before_grants (digest)
+                SELECT digest FROM node_plans WHERE json_extract(body, '$.decision') = 'approved';
+        ",
         },
     ],
 };

@@ -19,8 +19,9 @@ use store::artifact::Pin;
 use tokio::sync::mpsc;
 
 use crate::dispatcher::restored_place;
+use crate::grant::use_of;
 use crate::notice::Notice;
-use crate::registry::rounds;
+use crate::registry::{grants, rounds};
 use crate::round_log::{RoundLog, chain};
 use crate::site::Site;
 use crate::slots::Place;
@@ -156,6 +157,7 @@ impl RoundDriver {
             let Some(event) = self.next_event().await else { continue };
             self.take(event).await;
         }
+        self.site.dismiss(self.request.round_id);
         self.leave().await;
     }
 
@@ -192,9 +194,13 @@ impl RoundDriver {
         loop {
             let (record, confinement) = (event.clone(), self.findings.confinement.clone());
             let carried = self.carried.clone().filter(|_| matches!(event, Event::Replied { .. }));
+            let counted = self.counted(event);
             // That a reply was delivered may wait: until it is on the disk the reply is sent again at worst.
             let may_wait = matches!(event, Event::Acknowledged | Event::Closed);
             let write = move |transaction: &store::Transaction<'_>| {
+                if let Some((grant, r#use)) = &counted {
+                    grants::count(transaction, *grant, r#use, id)?;
+                }
                 if let Some(bytes) = &carried {
                     rounds::keep_update(transaction, id, bytes)?;
                 }
@@ -219,6 +225,17 @@ impl RoundDriver {
                 Err(_) => {}
             }
         }
+    }
+
+    /// The grant under which the round counts from this record on, where its rounds are not bounded: those that are
+    /// were counted before the plan was opened.
+    fn counted(&self, event: &Event) -> Option<(u64, protocol::Digest)> {
+        let is_result = matches!(
+            event,
+            Event::Replied { .. } | Event::Answered { outcome: Outcome::Exported { .. }, .. }
+        );
+        let grant = self.findings.grant.filter(|_| is_result)?;
+        Some((grant, use_of(&self.request)))
     }
 
     /// Waits for the next event; nothing where something else happened.
@@ -309,6 +326,7 @@ impl RoundDriver {
             Event::Accepted { .. }
             | Event::Answered { .. }
             | Event::CancelRequested
+            | Event::ApprovalRevoked
             | Event::DeadlinePassed
             | Event::Connected
             | Event::RequestedAgain

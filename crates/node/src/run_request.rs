@@ -84,6 +84,7 @@ pub async fn run_request(
         ingest(&site, path, reference).await?;
     }
     policy_file::account(&site).await;
+    site.adopt_approvals().await?;
     let mut notices = site.notices.subscribe();
     let (driver, sender) = start_or_restore(&site, request).await?;
     let acknowledging = async {

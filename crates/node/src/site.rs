@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
-use protocol::{DatasetId, DatasetSummary, Digest};
+use protocol::{DatasetId, DatasetSummary, Digest, RoundId};
 use store::artifact::Pin;
 use store::{Clock, Database};
 use tokio::sync::{Notify, broadcast};
 
+use crate::approval::{Asker, Question};
 use crate::audit::Audit;
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::folder::Folder;
+use crate::grant::Seal;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::policy::{Policy, Terms};
 use crate::pythons::Pythons;
-use crate::registry::{self, datasets, plans};
+use crate::registry::{self, datasets, grants, plans};
 use crate::self_test::SelfTest;
 use crate::slots::Slots;
 
@@ -41,6 +43,12 @@ pub(crate) struct Site {
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,
+    /// The node's signature under grants.
+    pub(crate) seal: Seal,
+    /// The grants under which rounds run.
+    pub(crate) admitted: Mutex<HashMap<RoundId, u64>>,
+    /// What experiments have asked over the line, to be answered again when the owner decides.
+    pub(crate) questions: Mutex<HashMap<Asker, Question>>,
 }
 
 impl Site {
@@ -76,6 +84,40 @@ impl Site {
         if self.policy().counts_rounds() { kept.max(DAY) } else { kept }
     }
 
+    /// Notes under which grant a round runs, so that it ends when that is withdrawn.
+    pub(crate) fn admit(&self, round: RoundId, grant: u64) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).insert(round, grant);
+    }
+
+    /// Keeps what an experiment has asked, to answer again when the owner decides.
+    pub(crate) fn remember_question(&self, asker: Asker, question: Question) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        // The coordinator asks again with every line, so nothing is lost for good.
+        if questions.len() >= MOST_QUESTIONS {
+            questions.clear();
+        }
+        questions.insert(asker, question);
+    }
+
+    /// What the owner tells whoever asks for a plan.
+    pub(crate) fn note_about(&self, plan: &Digest) -> String {
+        let look = |transaction: &store::Transaction<'_>| plans::by_digest(transaction, plan);
+        let known: Result<_, registry::Error> = self.database.read_blocking(look);
+        known.ok().flatten().map(|known| known.answer).unwrap_or_default()
+    }
+
+    /// Forgets a round that has ended.
+    pub(crate) fn dismiss(&self, round: RoundId) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).remove(&round);
+    }
+
+    /// The rounds that run under one of these grants.
+    pub(crate) fn admitted_under(&self, grants: &[u64]) -> Vec<RoundId> {
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let under = admitted.iter().filter(|(_, grant)| grants.contains(grant));
+        under.map(|(round, _)| *round).collect()
+    }
+
     /// What the coordinator may see of the datasets.
     pub(crate) async fn summaries(&self) -> Result<Vec<DatasetSummary>, registry::Error> {
         let policy = self.policy();
@@ -96,6 +138,15 @@ impl Site {
         Ok(())
     }
 
+    /// Signs the approvals that were given before there were grants.
+    pub(crate) async fn adopt_approvals(&self) -> Result<(), registry::Error> {
+        if self.database.read(grants::is_adopted).await? {
+            return Ok(());
+        }
+        let (seal, now) = (self.seal.clone(), self.clock.now());
+        self.database.write(move |transaction| grants::adopt(transaction, &seal, now)).await
+    }
+
     /// Keeps the files of all known plans, so that the owner can read what waits for a decision.
     pub(crate) async fn pin_plans(&self) -> Result<(), registry::Error> {
         let plans = self.database.read(plans::all).await?;
@@ -111,5 +162,8 @@ impl Site {
         pins.entry(*digest).or_insert_with(|| self.carrier.store().pin(digest));
     }
 }
+
+/// Questions of experiments that are remembered.
+const MOST_QUESTIONS: usize = 10_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

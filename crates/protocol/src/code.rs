@@ -75,6 +75,7 @@ codes! {
     PlanNotRegistered, "plan.not_registered", Today, NeedsApproval, "The training plan is new to the node and is now listed there, waiting for its owner's decision.";
     PlanNotApproved, "plan.not_approved", Today, NeedsApproval, "The training plan waits for the decision of the data's owner.";
     PlanRejected, "plan.rejected", Today, CannotHelp, "The data's owner has rejected the training plan.";
+    PlanRevoked, "plan.revoked", Today, NeedsApproval, "The data's owner has withdrawn the approval of the training plan.";
     PolicyDenied, "policy.denied", Today, CannotHelp, "The node's policy does not allow this request.";
     AuditUnavailable, "audit.unavailable", Today, MayHelp, "The node cannot write its audit log and therefore runs nothing.";
     ParametersUnavailable, "parameters.unavailable", Today, MayHelp, "The global parameters could not be fetched.";

@@ -202,6 +202,7 @@ impl Round {
                 matches!(self, Self::AwaitingExport(state) if state.0.ticket == *ticket)
             }
             Event::Answered { .. }
+            | Event::ApprovalRevoked
             | Event::DeadlinePassed
             | Event::Connected
             | Event::RequestedAgain => false,

@@ -10,6 +10,7 @@ use crate::document::{Document, Error, Section};
 
 mod component;
 mod data;
+mod family;
 mod findings;
 mod input;
 mod metrics;

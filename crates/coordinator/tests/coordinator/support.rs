@@ -232,7 +232,7 @@ impl Life {
                     }
                     let code = approval.borrow_and_update().to_string();
                     if let Some(plan_digest) = plan.clone() {
-                        let decision = v1::PlanDecision { plan_digest, code };
+                        let decision = v1::PlanDecision { plan_digest, code, note: String::new() };
                         out.send(message(FromNode::PlanDecision(decision))).await?;
                     }
                 }
@@ -278,6 +278,7 @@ impl Life {
             dataset_id: question.dataset_id,
             plan_digest: plan.digest.to_string(),
             code: code.to_string(),
+            note: String::new(),
         }
     }
 

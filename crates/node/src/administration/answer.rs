@@ -12,6 +12,7 @@ use runtime::python::Environment;
 use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::grant::{Grant, Status as GrantStatus};
 use crate::registry::datasets::Dataset;
 use crate::registry::plans::KnownPlan;
 use crate::registry::rounds::RoundRow;
@@ -240,13 +241,87 @@ pub struct PythonCheck {
     pub now: Environment,
 }
 
+/// A plan with what is granted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanEntry {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub known: KnownPlan,
+    /// What all that is granted of it comes to.
+    pub status: GrantStatus,
+    /// Its grants, the oldest first, those of families that it belongs to included.
+    pub grants: Vec<GrantEntry>,
+}
+
+/// A grant with what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrantEntry {
+    /// The node's own number for it.
+    pub number: u64,
+    /// What it comes to.
+    pub status: GrantStatus,
+    /// How many rounds have run under it.
+    pub used: u64,
+    /// What it says; nothing where its signature is not the node's.
+    pub grant: Option<Grant>,
+}
+
+/// A plan beside another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanComparison {
+    /// The plan.
+    pub plan: Digest,
+    /// Its files; none where the file is not here.
+    pub files: BTreeMap<String, String>,
+    /// The other, or the one that was approved last; none where there is none.
+    pub other: Option<Digest>,
+    /// The other's files.
+    pub other_files: BTreeMap<String, String>,
+    /// Whether the two are the same but for comments and whitespace.
+    pub is_same_but_for_layout: bool,
+}
+
 /// A plan with its texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanDetails {
     /// What is known of it.
     pub plan: KnownPlan,
+    /// What all that is granted of it comes to.
+    pub status: GrantStatus,
+    /// Its grants, the oldest first.
+    pub grants: Vec<GrantEntry>,
+    /// A plan that was approved and is the same but for comments and whitespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<Digest>,
+    /// What it reads and sends, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<PlanContent>,
     /// Its files; none where the file is not here, or is no plan.
     pub files: BTreeMap<String, String>,
+}
+
+/// What a plan reads and sends, as far as its text tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanContent {
+    /// What it calls itself.
+    pub name: String,
+    /// What it reads, one line each.
+    pub reads: Vec<String>,
+    /// The tensors of an update, in order; none where only running the plan tells.
+    pub tensors: Vec<PlanTensor>,
+    /// The measured values that it may send.
+    pub metrics: Vec<String>,
+    /// The packages that it imports.
+    pub packages: Vec<String>,
+}
+
+/// One tensor of an update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanTensor {
+    /// Its name.
+    pub name: String,
+    /// Its shape; nothing where that depends on the sites' columns.
+    pub shape: Option<Vec<u64>>,
 }
 
 /// A round with its request and its reply.

@@ -4,25 +4,23 @@ mod audited;
 mod datasets;
 mod examination;
 mod exclusions;
+mod plans;
 mod policy;
 mod pythons;
 mod releases;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use protocol::wire::v1;
 use protocol::wire::v1::node_message::Message;
-use protocol::{ArtifactReference, RoundId, Timestamp};
+use protocol::{RoundId, Timestamp};
 use round::{Event, Round};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Durability, FolderLock, Transaction};
+use store::{FolderLock, Transaction};
 use tokio::sync::{mpsc, oneshot};
-use training_plan::Bundle;
 
-use super::answer::{Cancellation, DatasetDetails, PlanDetails, RoundDetails, Status};
+use super::answer::{Cancellation, DatasetDetails, RoundDetails, Status};
 use super::{Error, Onlooker, Request};
 use crate::audit::{Action, Actor, Entry};
 use crate::carrier::blocking;
@@ -30,7 +28,7 @@ use crate::dispatcher::Command;
 use crate::link::SOFTWARE;
 use crate::outbox::Line;
 use crate::registry::datasets as dataset_rows;
-use crate::registry::plans::{self, Decision, KnownPlan};
+use crate::registry::plans::{self as plan_rows, Decision};
 use crate::registry::{self, rounds};
 use crate::retention;
 use crate::round_log::{self, chain};
@@ -103,17 +101,7 @@ impl Office {
             Request::Python(request) => self.python(request, onlooker.actor()).await,
             Request::Policy(request) => self.policy(request, onlooker.actor()).await,
             Request::Release(request) => self.release(request, onlooker.actor()).await,
-            Request::PlanList => answer(self.read(plans::all).await?),
-            Request::PlanShow { digest } => answer(self.plan_show(digest).await?),
-            Request::PlanApprove { digest, note } => {
-                answer(self.decide(digest, Decision::Approved, note, onlooker.actor()).await?)
-            }
-            Request::PlanReject { digest, note } => {
-                answer(self.decide(digest, Decision::Rejected, note, onlooker.actor()).await?)
-            }
-            Request::PlanRegister { path } => {
-                answer(self.plan_register(&path, onlooker.actor()).await?)
-            }
+            Request::Plan(request) => self.plan(request, onlooker.actor()).await,
             Request::RoundList { limit } => {
                 let now = self.site.clock.now();
                 let latest = self.read(move |transaction| rounds::latest(transaction, limit, now));
@@ -136,7 +124,7 @@ impl Office {
             let is_paused = registry::is_paused(transaction)?;
             let open = rounds::open(transaction)?.len();
             let datasets = dataset_rows::all(transaction)?.len();
-            let plans = plans::all(transaction)?;
+            let plans = plan_rows::all(transaction)?;
             let pending = plans.iter().filter(|plan| plan.decision == Decision::Pending).count();
             Ok((is_paused, open, datasets, pending))
         };
@@ -170,74 +158,6 @@ impl Office {
         .await?;
         self.site.outbox.send(Message::Availability(v1::Availability { paused }));
         self.status().await
-    }
-
-    async fn plan_show(&self, digest: String) -> Result<PlanDetails, Error> {
-        let plan = self.read(move |transaction| plans::find(transaction, &digest)).await?;
-        let (store, digest) = (self.site.carrier.store().clone(), plan.plan.digest);
-        let files = blocking(move || {
-            let path = store.open_verified(&digest).ok()?.path;
-            let bundle = Bundle::parse(&std::fs::read(path).ok()?).ok()?;
-            let files = bundle.files().map(|(name, text)| (name.to_owned(), text.to_owned()));
-            Some(files.collect::<BTreeMap<_, _>>())
-        });
-        Ok(PlanDetails { files: files.await.unwrap_or_default(), plan })
-    }
-
-    async fn decide(
-        &self,
-        digest: String,
-        decision: Decision,
-        note: String,
-        actor: &Actor,
-    ) -> Result<KnownPlan, Error> {
-        let now = self.site.clock.now();
-        let action = match decision {
-            Decision::Approved => Action::PlanApprove,
-            Decision::Rejected | Decision::Pending => Action::PlanReject,
-        };
-        let decided = self.act(actor, action, move |transaction, entry| {
-            let plan = plans::decide(transaction, &digest, decision, &note, now)?;
-            let entry = entry.plan(&plan.plan.digest);
-            Ok((plan, entry))
-        });
-        let plan = decided.await?;
-        self.announce_decision(&plan);
-        Ok(plan)
-    }
-
-    async fn plan_register(&self, path: &Path, actor: &Actor) -> Result<KnownPlan, Error> {
-        let (store, path) = (self.site.carrier.store().clone(), path.to_owned());
-        let kept = blocking(move || -> Result<_, Error> {
-            let bundle = read_bundle(&path)?;
-            let reference = ArtifactReference::new(bundle.digest(), bundle.bytes().len() as u64);
-            store
-                .ingest(&mut bundle.bytes(), &reference, Durability::PowerLoss)
-                .map_err(|error| refused(&error, None))?;
-            Ok((reference, bundle.runtime()))
-        });
-        let (reference, runtime) = kept.await?;
-        self.site.pin_plan(&reference.digest);
-        let now = self.site.clock.now();
-        let plan = KnownPlan {
-            plan: reference,
-            runtime,
-            decision: Decision::Approved,
-            researcher_id: None,
-            experiment_id: None,
-            experiment_name: String::new(),
-            seen_at: now,
-            decided_at: Some(now),
-            note: "registered by the owner".to_owned(),
-        };
-        let kept = plan.clone();
-        self.act(actor, Action::PlanRegister, move |transaction, entry| {
-            plans::keep(transaction, &kept)?;
-            Ok(((), entry.plan(&kept.plan.digest)))
-        })
-        .await?;
-        self.announce_decision(&plan);
-        Ok(plan)
     }
 
     async fn round_show(&self, round: RoundId) -> Result<RoundDetails, Error> {
@@ -300,13 +220,6 @@ impl Office {
         self.site.announce_datasets().await.map_err(|error| refused(&error, None))
     }
 
-    fn announce_decision(&self, plan: &KnownPlan) {
-        self.site.outbox.send(Message::PlanDecision(v1::PlanDecision {
-            plan_digest: plan.plan.digest.to_string(),
-            code: plan.decision.code().to_string(),
-        }));
-    }
-
     async fn read<T, W>(&self, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -341,23 +254,6 @@ fn cancel_in_journal(
     Ok(Cancellation::Asked)
 }
 
-/// Reads a plan file with the files it names, or a bundle.
-fn read_bundle(path: &Path) -> Result<Bundle, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Refused {
-        message: format!("{} cannot be read: {error}", path.display()),
-        hint: None,
-    })?;
-    let bundle = if text.starts_with('{') {
-        Bundle::parse(text.as_bytes())
-    } else if path.extension().is_some_and(|extension| extension == "py") {
-        Bundle::python(&text)
-    } else {
-        let folder = path.parent().unwrap_or_else(|| Path::new("."));
-        Bundle::native(&text, |name| std::fs::read_to_string(folder.join(name)))
-    };
-    bundle.map_err(|error| refused(&error, None))
-}
-
 fn answer(value: impl Serialize) -> Result<Value, Error> {
     serde_json::to_value(value).map_err(Error::Unreadable)
 }
@@ -384,6 +280,16 @@ fn refused_by_registry(error: &registry::Error) -> Error {
         registry::Error::UnknownPlan { .. } | registry::Error::AmbiguousPlan { .. } => Some(
             "list them with `wardround node plan list`; six or more of a digest's digits name a plan",
         ),
+        registry::Error::NoGrant { .. } => {
+            Some("list a plan's grants with `wardround node plan show DIGEST`")
+        }
+        registry::Error::SamePerson { .. } => Some(
+            "another user of the operating system signs with `wardround node plan countersign`",
+        ),
+        registry::Error::Seal(_) => {
+            Some("`wardround node doctor` tells what is wrong with the folder audit/")
+        }
+        registry::Error::GrantForm(_) => Some("docs/reference/grant-file.md explains every key"),
         registry::Error::UnknownRound { .. } => Some("list them with `wardround node round list`"),
         registry::Error::NotHeld { .. } => {
             Some("list those that wait with `wardround node release list`")

@@ -74,32 +74,8 @@ pub enum Request {
     Policy(PolicyRequest),
     /// Something about updates that wait for their owner.
     Release(ReleaseRequest),
-    /// List the plans.
-    PlanList,
-    /// Show a plan.
-    PlanShow {
-        /// Its digest, or the first digits of it.
-        digest: String,
-    },
-    /// Let a plan run.
-    PlanApprove {
-        /// Its digest, or the first digits of it.
-        digest: String,
-        /// What the owner notes.
-        note: String,
-    },
-    /// Keep a plan from running.
-    PlanReject {
-        /// Its digest, or the first digits of it.
-        digest: String,
-        /// What the owner notes.
-        note: String,
-    },
-    /// Register a plan file.
-    PlanRegister {
-        /// The plan's file, or a bundle.
-        path: PathBuf,
-    },
+    /// Something about plans.
+    Plan(PlanRequest),
     /// List the rounds.
     RoundList {
         /// At most so many.
@@ -130,6 +106,72 @@ pub enum Request {
         /// Its id.
         round: RoundId,
     },
+}
+
+/// What is asked about plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum PlanRequest {
+    /// List them.
+    List,
+    /// Show one.
+    Show {
+        /// Its digest, or the first digits of it.
+        digest: String,
+    },
+    /// Compare one with another, or with the one that was approved last.
+    Compare {
+        /// Its digest, or the first digits of it.
+        digest: String,
+        /// The other's.
+        other: Option<String>,
+    },
+    /// Let one run.
+    Approve {
+        /// Its digest, or the first digits of it.
+        digest: String,
+        /// What the owner tells whoever asked.
+        note: String,
+        /// Within which bounds.
+        grant: GrantText,
+    },
+    /// Keep one from running, and withdraw what was granted.
+    Reject {
+        /// Its digest, or the first digits of it.
+        digest: String,
+        /// What the owner tells whoever asked.
+        note: String,
+    },
+    /// Withdraw what was granted.
+    Revoke {
+        /// The plan's digest, or the first digits of it.
+        digest: String,
+        /// One grant of several.
+        grant: Option<u64>,
+        /// What the owner tells whoever asked.
+        note: String,
+    },
+    /// Sign a grant as the second person.
+    Countersign {
+        /// The plan's digest, or the first digits of it.
+        digest: String,
+    },
+    /// Register a plan file.
+    Register {
+        /// The plan's file, or a bundle.
+        path: PathBuf,
+        /// Within which bounds it may run.
+        grant: GrantText,
+    },
+}
+
+/// The bounds of a grant, as a grant file says them; an empty text bounds nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantText {
+    /// The file's name, for what is wrong with it; none for bounds that were typed.
+    pub file: Option<String>,
+    /// The text, which is TOML.
+    pub text: String,
 }
 
 /// What is asked about the policy.

@@ -43,8 +43,12 @@ enum Answer {
 }
 
 impl Listener {
-    /// Opens the socket in the folder, for this user only, in place of one that a dead process left.
-    pub(crate) fn open(folder: &Folder, office: Office) -> io::Result<Self> {
+    /// Opens the socket in the folder, for this user and the administrators only, in place of one that a dead process left.
+    pub(crate) fn open(
+        folder: &Folder,
+        administrators: Option<&str>,
+        office: Office,
+    ) -> io::Result<Self> {
         let path = folder.socket();
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -53,6 +57,9 @@ impl Listener {
         let short = ShortPath::of(folder)?;
         let listener = UnixListener::bind(short.path())?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        if let Some(group) = administrators {
+            admit(folder, group_number(group)?)?;
+        }
         Ok(Self { listener, path, office: Arc::new(office) })
     }
 
@@ -80,6 +87,33 @@ impl Listener {
         drop(tokio::time::timeout(GRACE, ending).await);
         drop(std::fs::remove_file(&self.path));
     }
+}
+
+/// Lets a group enter the folder, read its configuration and use the socket. Who each member is, the socket tells.
+fn admit(folder: &Folder, group: u32) -> io::Result<()> {
+    for (path, mode) in [
+        (folder.configuration(), 0o640),
+        (folder.socket(), 0o660),
+        (folder.root().to_owned(), 0o750),
+    ] {
+        std::os::unix::fs::chown(&path, None, Some(group))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// The number of a group of this machine's own list.
+fn group_number(group: &str) -> io::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let list = std::fs::read_to_string("/etc/group")?;
+    let found = list.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    let unknown = || io::Error::other(format!("this machine has no group \"{group}\""));
+    found.ok_or_else(unknown)
 }
 
 /// Whether somebody listens.

@@ -87,6 +87,10 @@ actions! {
     PlanApprove = "plan.approve",
     /// A plan may not run.
     PlanReject = "plan.reject",
+    /// A second person signs an approval.
+    PlanCountersign = "plan.countersign",
+    /// An approval is withdrawn.
+    PlanRevoke = "plan.revoke",
     /// The owner registers a plan, approved.
     PlanRegister = "plan.register",
     /// A Python interpreter is registered.
@@ -143,6 +147,7 @@ objects! {
     ExcludedPatients = "excluded_patients",
     ExcludedSamples = "excluded_samples",
     Experiment = "experiment",
+    Grant = "grant",
     Interpreter = "interpreter",
     Key = "key",
     Missed = "missed",

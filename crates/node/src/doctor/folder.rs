@@ -27,6 +27,9 @@ pub(super) fn examine(folder: &Folder) -> (Vec<Finding>, bool) {
     let mode = metadata.permissions().mode() & 0o777;
     let finding = if mode == 0o700 {
         Area::Folder.good(format!("{} is its owner's alone", root.display()))
+    } else if mode == 0o750 {
+        let group = metadata.gid();
+        Area::Folder.good(format!("{} is its owner's and group {group}'s", root.display()))
     } else {
         Area::Folder.wrong(
             format!("{} has mode {mode:03o}, and should be its owner's alone", root.display()),

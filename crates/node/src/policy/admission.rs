@@ -41,7 +41,7 @@ impl Terms {
         if self.arguments.is_empty() {
             return Ok(());
         }
-        match argument::check(&self.arguments, &asked.arguments.to_json()) {
+        match argument::check(&self.arguments, &asked.arguments.to_json(), POLICY) {
             Some((name, breach)) => Err(Denial::of(name, breach)),
             None => Ok(()),
         }
@@ -69,7 +69,7 @@ impl Denial {
         Self { detail: Detail::Bound { bound: bound.to_owned(), limit, requested } }
     }
 
-    fn of(name: String, breach: Breach) -> Self {
+    pub(crate) fn of(name: String, breach: Breach) -> Self {
         let detail = match breach {
             Breach::Limit { limit, requested } => Detail::Bound { bound: name, limit, requested },
             Breach::Rule { value, rule } => Detail::Argument { key: name, value, rule },
@@ -92,6 +92,9 @@ impl From<Denial> for Failure {
         Self { code: Code::PolicyDenied, detail: Some(denial.detail) }
     }
 }
+
+/// Whose bounds these are.
+const POLICY: &str = "the node's policy";
 
 /// Refuses what is not on a list, where there is one.
 fn listed(key: &str, list: &Option<Vec<String>>, found: &str) -> Result<(), Denial> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What kind of value a training argument has.
@@ -59,21 +59,24 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
 }
 
 /// What an argument must be.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Bound {
+pub enum Bound {
     /// A number in a range.
     Range(Range),
     /// One of these values.
-    OneOf { one_of: Vec<Value> },
+    OneOf {
+        /// The values, one at least.
+        one_of: Vec<Value>,
+    },
     /// Whether it must or must not be there; of a flag, be true or false.
     Presence(Presence),
 }
 
 /// Whether an argument must be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Presence {
+pub enum Presence {
     /// It must be given; a flag must be true.
     Required,
     /// It must not be given; a flag must be false.
@@ -83,12 +86,15 @@ pub(crate) enum Presence {
 }
 
 /// A range of numbers, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Range {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) minimum: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) maximum: Option<f64>,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The smallest number inside, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<f64>,
+    /// The largest number inside, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<f64>,
 }
 
 /// How an argument exceeds its bound.
@@ -100,11 +106,15 @@ pub(crate) enum Breach {
     Rule { value: Value, rule: String },
 }
 
-/// The first argument that exceeds its bound, of arguments with their defaults filled in.
-pub(crate) fn check(bounds: &BTreeMap<String, Bound>, given: &Value) -> Option<(String, Breach)> {
+/// The first argument that exceeds its bound, of arguments with their defaults filled in; `by` says whose bound it is.
+pub(crate) fn check(
+    bounds: &BTreeMap<String, Bound>,
+    given: &Value,
+    by: &str,
+) -> Option<(String, Breach)> {
     bounds.iter().find_map(|(name, bound)| {
         let is_moot = is_moot(name, bounds, given);
-        let breach = if is_moot { None } else { bound.breach(value(name, given).as_ref()) };
+        let breach = if is_moot { None } else { bound.breach(value(name, given).as_ref(), by) };
         breach.map(|breach| (name.clone(), breach))
     })
 }
@@ -138,23 +148,23 @@ fn value(name: &str, given: &Value) -> Option<Value> {
 }
 
 impl Bound {
-    fn breach(&self, value: Option<&Value>) -> Option<Breach> {
-        let unset = |rule: &str| Breach::Rule { value: Value::Null, rule: rule.to_owned() };
+    fn breach(&self, value: Option<&Value>, by: &str) -> Option<Breach> {
         match (self, value) {
-            (Self::Presence(presence), value) => presence.breach(value),
+            (Self::Presence(presence), value) => presence.breach(value, by),
             (Self::Range(_) | Self::OneOf { .. }, None) => {
-                Some(unset("must be given, for the node's policy bounds it"))
+                let rule = format!("must be given, for {by} bounds it");
+                Some(Breach::Rule { value: Value::Null, rule })
             }
             (Self::OneOf { one_of }, Some(value)) => {
                 let is_one = one_of.iter().any(|one| is_same(one, value));
                 let listed = one_of.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
-                let rule = format!("must be one of {listed} by the node's policy");
+                let rule = format!("must be one of {listed} by {by}");
                 (!is_one).then(|| Breach::Rule { value: value.clone(), rule })
             }
             (Self::Range(range), Some(value)) => match value.as_f64() {
                 Some(number) => range.breach(number),
                 None => {
-                    let rule = "must be a number, for the node's policy bounds it".to_owned();
+                    let rule = format!("must be a number, for {by} bounds it");
                     Some(Breach::Rule { value: value.clone(), rule })
                 }
             },
@@ -163,15 +173,15 @@ impl Bound {
 }
 
 impl Presence {
-    fn breach(self, value: Option<&Value>) -> Option<Breach> {
+    fn breach(self, value: Option<&Value>, by: &str) -> Option<Breach> {
         let is_there = value.is_some_and(|value| *value != Value::Bool(false));
         let rule = match (self, is_there) {
-            (Self::Required, false) => "is required by the node's policy",
-            (Self::Forbidden, true) => "is forbidden by the node's policy",
+            (Self::Required, false) => "is required by",
+            (Self::Forbidden, true) => "is forbidden by",
             (Self::Required, true) | (Self::Forbidden, false) | (Self::Free, _) => return None,
         };
         let value = value.cloned().unwrap_or(Value::Null);
-        Some(Breach::Rule { value, rule: rule.to_owned() })
+        Some(Breach::Rule { value, rule: format!("{rule} {by}") })
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("metric_digits", Kind::Whole { least: 1, most: 15 }),
     ("metric_ranges", Kind::Ranges),
     ("hold", Kind::Flag),
+    ("second_person", Kind::Flag),
 ];
 
 /// The kind of a key; none for one that nothing knows.

@@ -40,40 +40,61 @@ pub(super) struct Flaw {
     pub(super) problem: String,
 }
 
-/// Reads `[defaults]` and every `[dataset.NAME]`.
-pub(super) fn read(text: &str) -> Result<(Rules, BTreeMap<DatasetName, Rules>), Flaw> {
+/// Researchers by the name of their group.
+pub(crate) type Groups = BTreeMap<String, Vec<String>>;
+
+/// Reads `[defaults]`, every `[dataset.NAME]` and `[groups]`.
+pub(super) fn read(text: &str) -> Result<(Rules, BTreeMap<DatasetName, Rules>, Groups), Flaw> {
     let reader = Reader { text };
-    let parsed = DeTable::parse(text).map_err(|error| {
-        let said = error.message().lines().next().unwrap_or_default();
-        reader.flaw(error.span().map_or(0, |span| span.start), format!("not valid TOML: {said}"))
-    })?;
-    let (mut defaults, mut datasets) = (Rules::new(), BTreeMap::new());
+    let parsed = reader.parse()?;
+    let (mut defaults, mut datasets, mut groups) = (Rules::new(), BTreeMap::new(), Groups::new());
     for (name, value) in parsed.get_ref() {
         let at = name.span().start;
         match (name.get_ref().as_ref(), value.get_ref()) {
             ("defaults", DeValue::Table(table)) => defaults = reader.rules("defaults", table)?,
             ("dataset", DeValue::Table(tables)) => datasets = reader.datasets(tables)?,
-            (known @ ("defaults" | "dataset"), _) => {
+            ("groups", DeValue::Table(table)) => groups = reader.groups(table)?,
+            (known @ ("defaults" | "dataset" | "groups"), _) => {
                 return Err(reader.flaw(at, format!("key \"{known}\" must be a table")));
             }
             (unknown, _) => {
-                let problem =
-                    format!("unknown key \"{unknown}\", expected [defaults] or [dataset.NAME]");
+                let problem = format!(
+                    "unknown key \"{unknown}\", expected [defaults], [dataset.NAME] or [groups]"
+                );
                 return Err(reader.flaw(at, problem));
             }
         }
     }
-    Ok((defaults, datasets))
+    Ok((defaults, datasets, groups))
 }
 
 /// The text, for the lines of what stands in it.
-struct Reader<'a> {
-    text: &'a str,
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
 }
 
-type Key<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
+pub(super) type Key<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn parse(&self) -> Result<Spanned<DeTable<'a>>, Flaw> {
+        DeTable::parse(self.text).map_err(|error| {
+            let said = error.message().lines().next().unwrap_or_default();
+            let at = error.span().map_or(0, |span| span.start);
+            self.flaw(at, format!("not valid TOML: {said}"))
+        })
+    }
+
+    fn groups(&self, table: &DeTable<'_>) -> Result<Groups, Flaw> {
+        let groups = table.iter().map(|(name, value)| {
+            let members = plain(Kind::Researchers, value.get_ref());
+            let Some(Value::Names(members)) = members else {
+                return Err(self.broken(name, "groups", &Kind::Researchers.rule()));
+            };
+            Ok((name.get_ref().to_string(), members))
+        });
+        groups.collect()
+    }
+
     fn datasets(&self, tables: &DeTable<'_>) -> Result<BTreeMap<DatasetName, Rules>, Flaw> {
         let mut datasets = BTreeMap::new();
         for (name, value) in tables {
@@ -127,7 +148,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn arguments(
+    pub(super) fn arguments(
         &self,
         place: &str,
         group: &str,
@@ -161,11 +182,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn broken(&self, key: &Spanned<std::borrow::Cow<'_, str>>, place: &str, rule: &str) -> Flaw {
+    pub(super) fn broken(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        place: &str,
+        rule: &str,
+    ) -> Flaw {
         self.flaw(key.span().start, format!("key \"{place}.{}\" {rule}", key.get_ref()))
     }
 
-    fn flaw(&self, at: usize, problem: String) -> Flaw {
+    pub(super) fn flaw(&self, at: usize, problem: String) -> Flaw {
         Flaw { line: self.line(at), problem }
     }
 
@@ -176,7 +202,7 @@ impl Reader<'_> {
 }
 
 /// A value that is no table; none where it is not what its kind asks for.
-fn plain(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
+pub(super) fn plain(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
     match kind {
         Kind::Researchers => {
             let names = texts(value)?;
@@ -295,7 +321,7 @@ fn range(value: &DeValue<'_>) -> Result<Range, String> {
     }
 }
 
-fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+pub(super) fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
     let DeValue::Array(values) = value else { return None };
     let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),

@@ -48,6 +48,9 @@ pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may d
 # An update waits until its owner lets it go with `wardround node release approve`.
 # hold = true
 
+# A grant counts once a second user of the operating system has signed it, too.
+# second_person = true
+
 # Values of a metric are brought into a range.
 # [defaults.metric_ranges]
 # loss = { maximum = 10.0 }
@@ -59,6 +62,10 @@ pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may d
 # batch_size = { minimum = 8 }
 # test_ratio = { maximum = 0.5 }
 # dp_args = "required"
+
+# Researchers by the name of their group, for grants.
+# [groups]
+# oncology = ["ada", "grace"]
 
 # What holds for one dataset, key by key over the defaults; here an argument can also be "free" again.
 # [dataset.ward]

@@ -47,6 +47,8 @@ pub(crate) struct Terms {
     pub(crate) metrics: MetricRules,
     /// Whether an update waits for its owner.
     pub(crate) hold: bool,
+    /// Whether a grant needs another person's signature, too.
+    pub(crate) second_person: bool,
 }
 
 /// One key in effect.
@@ -117,7 +119,23 @@ impl Terms {
                 .map_or(config.scalars_per_round, |most| most.min(config.scalars_per_round)),
             metrics: said.metrics(),
             hold: said.flag("hold").unwrap_or(false),
+            second_person: said.flag("second_person").unwrap_or(false),
         }
+    }
+}
+
+impl Terms {
+    /// The same, and a grant's bounds on what leaves: the stricter of the two counts.
+    pub(crate) fn narrowed(&self, samples: Option<u64>, metrics: Option<&[String]>) -> Self {
+        let mut terms = self.clone();
+        terms.minimum_samples = terms.minimum_samples.max(samples.unwrap_or(0));
+        if let Some(granted) = metrics {
+            let names = terms.metrics.names.take();
+            let mut names = names.unwrap_or_else(|| granted.to_vec());
+            names.retain(|name| granted.iter().any(|one| one.eq_ignore_ascii_case(name)));
+            terms.metrics.names = Some(names);
+        }
+        terms
     }
 }
 
@@ -131,7 +149,7 @@ impl Terms {
         std::fs::create_dir_all(folder.root()).unwrap();
         std::fs::write(folder.configuration(), text).unwrap();
         let config = Config::load(&folder, []).unwrap();
-        let (rules, _) = super::reader::read(&format!("[defaults]\n{defaults}\n")).unwrap();
+        let (rules, ..) = super::reader::read(&format!("[defaults]\n{defaults}\n")).unwrap();
         Self::resolve(&config, &rules, None)
     }
 }
@@ -159,6 +177,11 @@ pub(super) fn settings(
 }
 
 impl Terms {
+    /// The same without the bound on an update's norm: of numbers that are no weights it says nothing.
+    pub(crate) fn of_counts(&self) -> Self {
+        Self { maximum_update_norm: None, ..self.clone() }
+    }
+
     /// The value of a plain key, and whether `node.toml` has one that is as strict.
     fn value(&self, key: &str, config: &Config) -> (Json, bool) {
         let minimum = |value: u64, of_node: u64| (json!(value), value == of_node);
@@ -187,6 +210,7 @@ impl Terms {
             "metrics" => (json!(self.metrics.names), false),
             "metric_digits" => (json!(self.metrics.digits), false),
             "hold" => (json!(self.hold), false),
+            "second_person" => (json!(self.second_person), false),
             _ => (Json::Null, false),
         }
     }

@@ -1,8 +1,6 @@
 //! The plans that a node knows, and what its owner has decided about each.
 
-use protocol::{
-    ArtifactReference, Code, Digest, ExperimentId, ResearcherId, RuntimeKind, Timestamp,
-};
+use protocol::{ArtifactReference, Digest, ExperimentId, ResearcherId, RuntimeKind, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use store::{Transaction, rusqlite};
@@ -32,6 +30,31 @@ pub struct KnownPlan {
     /// What the owner noted.
     #[serde(default)]
     pub note: String,
+    /// What the owner tells whoever asked.
+    #[serde(default)]
+    pub answer: String,
+    /// The plan's digest without comments and insignificant whitespace, where it has one.
+    #[serde(default)]
+    pub normal: Option<Digest>,
+}
+
+impl KnownPlan {
+    /// A plan of which nothing is known but that it is there.
+    pub fn seen(plan: ArtifactReference, runtime: RuntimeKind, seen_at: Timestamp) -> Self {
+        Self {
+            plan,
+            runtime,
+            decision: Decision::Pending,
+            researcher_id: None,
+            experiment_id: None,
+            experiment_name: String::new(),
+            seen_at,
+            decided_at: None,
+            note: String::new(),
+            answer: String::new(),
+            normal: None,
+        }
+    }
 }
 
 /// What the owner has decided about a plan.
@@ -47,15 +70,6 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The code that a round ends with, or passes with.
-    pub const fn code(self) -> Code {
-        match self {
-            Self::Pending => Code::PlanNotApproved,
-            Self::Approved => Code::Ok,
-            Self::Rejected => Code::PlanRejected,
-        }
-    }
-
     /// The decision as it is written everywhere.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,35 +80,18 @@ impl Decision {
     }
 }
 
-/// Looks up a plan that somebody asks to run; one that is new is listed as pending.
-///
-/// # Errors
-///
-/// Where the database cannot be read or written.
-pub fn judge(transaction: &Transaction<'_>, asked: &KnownPlan) -> Result<Code, Error> {
-    if let Some(code) = answer(transaction, &asked.plan.digest)? {
-        return Ok(code);
-    }
-    keep(transaction, asked)?;
-    Ok(Code::PlanNotRegistered)
-}
-
-/// What is said of a plan as things stand: nothing where it is new and may be listed, `node.unavailable` where too many
-/// others wait for the owner.
+/// Whether so many plans wait for the owner that no further one is listed.
 ///
 /// # Errors
 ///
 /// Where the database cannot be read.
-pub fn answer(transaction: &Transaction<'_>, digest: &Digest) -> Result<Option<Code>, Error> {
-    if let Some(known) = by_digest(transaction, digest)? {
-        return Ok(Some(known.decision.code()));
-    }
+pub fn is_full(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let pending: u32 = transaction.query_row(
         "SELECT count(*) FROM node_plans WHERE json_extract(body, '$.decision') = 'pending'",
         [],
         |row| row.get(0),
     )?;
-    Ok((pending >= MOST_PENDING).then_some(Code::NodeUnavailable))
+    Ok(pending >= MOST_PENDING)
 }
 
 /// Writes a plan, in place of what was known of it.
@@ -127,6 +124,7 @@ pub fn decide(
     plan.decision = decision;
     plan.decided_at = Some(now);
     note.clone_into(&mut plan.note);
+    note.clone_into(&mut plan.answer);
     keep(transaction, &plan)?;
     Ok(plan)
 }
@@ -201,6 +199,8 @@ mod tests {
             seen_at: Timestamp::from_milliseconds(u64::from(name)),
             decided_at: None,
             note: String::new(),
+            answer: String::new(),
+            normal: None,
         }
     }
 
@@ -212,15 +212,13 @@ mod tests {
         let database = store::Database::open(&path, &migrations).unwrap();
         let work = |transaction: &Transaction<'_>| -> Result<(), Error> {
             for name in 0..MOST_PENDING {
-                assert_eq!(judge(transaction, &asked(name))?, Code::PlanNotRegistered);
+                assert!(!is_full(transaction)?);
+                keep(transaction, &asked(name))?;
             }
-            let late = asked(MOST_PENDING);
-            assert_eq!(judge(transaction, &late)?, Code::NodeUnavailable);
-            assert_eq!(by_digest(transaction, &late.plan.digest)?, None);
-            assert_eq!(judge(transaction, &asked(0))?, Code::PlanNotApproved);
+            assert!(is_full(transaction)?);
             let digest = asked(0).plan.digest.to_string();
-            decide(transaction, &digest, Decision::Rejected, "", late.seen_at)?;
-            assert_eq!(judge(transaction, &late)?, Code::PlanNotRegistered);
+            decide(transaction, &digest, Decision::Rejected, "", asked(0).seen_at)?;
+            assert!(!is_full(transaction)?);
             Ok(())
         };
         database.write_blocking(work).unwrap();

@@ -193,6 +193,7 @@ pub fn reply(transaction: &Transaction<'_>, id: RoundId) -> Result<Option<TrainR
         | Event::AttemptStarted { .. }
         | Event::Answered { .. }
         | Event::CancelRequested
+        | Event::ApprovalRevoked
         | Event::DeadlinePassed
         | Event::Connected
         | Event::RequestedAgain
@@ -501,6 +502,7 @@ impl RoundRow {
             Event::Accepted { .. }
             | Event::Answered { .. }
             | Event::CancelRequested
+            | Event::ApprovalRevoked
             | Event::DeadlinePassed
             | Event::Connected
             | Event::RequestedAgain => {}
@@ -525,6 +527,7 @@ fn kind(event: &Event) -> &'static str {
         Event::AttemptStarted { .. } => "attempt_started",
         Event::Answered { .. } => "answered",
         Event::CancelRequested => "cancel_requested",
+        Event::ApprovalRevoked => "approval_revoked",
         Event::DeadlinePassed => "deadline_passed",
         Event::Connected => "connected",
         Event::RequestedAgain => "requested_again",

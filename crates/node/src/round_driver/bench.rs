@@ -52,6 +52,8 @@ pub(crate) struct ScalarCount {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     pub(crate) sample_count: u64,
+    /// The grant under which the round runs.
+    pub(crate) grant: Option<u64>,
     /// Rows or subjects of patients who withdrew.
     pub(crate) excluded: u64,
     pub(crate) metrics_before: Option<MetricsReport>,

@@ -25,6 +25,9 @@ impl RoundDriver {
                 self.site.notify(Notice::RoundEnded { round_id, code: reply.code });
             }
             Event::CancelRequested => self.write_log(self.round.phase(), "a cancel was asked for"),
+            Event::ApprovalRevoked => {
+                self.write_log(self.round.phase(), "the plan's grant was revoked");
+            }
             Event::Accepted { .. }
             | Event::Answered { .. }
             | Event::DeadlinePassed

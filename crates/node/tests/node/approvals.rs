@@ -59,8 +59,8 @@ async fn a_new_plan_is_listed_waits_and_its_decision_is_told() {
     assert_eq!(ask(&mut coordinator, &experiment.plan).await, "plan.not_approved");
     let listed = owner.plan_list().await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].decision, Decision::Pending);
-    assert_eq!(listed[0].experiment_name, "breast cancer, logistic");
+    assert_eq!(listed[0].known.decision, Decision::Pending);
+    assert_eq!(listed[0].known.experiment_name, "breast cancer, logistic");
     let digits = experiment.plan.digest.short();
     let shown = owner.plan_show(&digits).await.unwrap();
     assert!(shown.files["plan.toml"].contains("breast-cancer-logistic"));
@@ -111,17 +111,11 @@ async fn where_too_many_plans_wait_a_further_one_is_denied_and_not_listed() {
     let database = store::Database::open(&scene.home.folder.database(), &migrations).unwrap();
     let fill = |transaction: &store::Transaction<'_>| -> Result<(), node::registry::Error> {
         for name in 0..1_000_u32 {
-            let plan = KnownPlan {
-                plan: ArtifactReference::new(Digest::of(&name.to_le_bytes()), 4),
-                runtime: protocol::RuntimeKind::Native,
-                decision: Decision::Pending,
-                researcher_id: None,
-                experiment_id: None,
-                experiment_name: String::new(),
-                seen_at: protocol::Timestamp::from_milliseconds(1),
-                decided_at: None,
-                note: String::new(),
-            };
+            let plan = KnownPlan::seen(
+                ArtifactReference::new(Digest::of(&name.to_le_bytes()), 4),
+                protocol::RuntimeKind::Native,
+                protocol::Timestamp::from_milliseconds(1),
+            );
             node::registry::plans::keep(transaction, &plan)?;
         }
         Ok(())

@@ -71,9 +71,19 @@ async fn a_database_of_the_first_schema_is_taken_over_and_its_rounds_go_on() {
     // The owner's decisions and the rounds' rows are there, too.
     let owner = node.handle.administration().clone();
     let mut decisions: Vec<Decision> =
-        owner.plan_list().await.unwrap().iter().map(|known| known.decision).collect();
+        owner.plan_list().await.unwrap().iter().map(|one| one.known.decision).collect();
     decisions.sort_by_key(|decision| format!("{decision:?}"));
     assert_eq!(decisions, [Decision::Approved, Decision::Pending, Decision::Rejected]);
+    // What was approved before there were grants is a grant without bounds.
+    let plans = owner.plan_list().await.unwrap();
+    let given: Vec<_> = plans.iter().flat_map(|one| &one.grants).collect();
+    assert_eq!(given.len(), 1);
+    let grant = given[0].grant.as_ref().unwrap();
+    assert_eq!((given[0].status, &grant.granted_by), (node::grant::Status::Approved, &None));
+    assert_eq!(
+        Some(grant.granted_at),
+        plans.iter().find(|one| !one.grants.is_empty()).unwrap().known.decided_at
+    );
     for (id, round, before) in ROUNDS {
         let row = owner.round_show(id.parse::<RoundId>().unwrap()).await.unwrap().row;
         assert_eq!((row.round, row.code), (round, Some(Code::Ok)));

@@ -12,6 +12,7 @@ mod datasets;
 mod doctor;
 mod exclusions;
 mod failures;
+mod grants;
 mod machine;
 mod policy;
 mod policy_file;

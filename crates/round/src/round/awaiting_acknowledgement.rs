@@ -30,7 +30,7 @@ impl AwaitingAcknowledgement {
         match event {
             Event::Acknowledged | Event::Closed => Delivered::enter(self.context, self.code),
             Event::Connected | Event::RequestedAgain => self.stay().then(Action::SendReply),
-            Event::CancelRequested => self.stay(),
+            Event::CancelRequested | Event::ApprovalRevoked => self.stay(),
             Event::Answered { .. } => self.stay().note(Note::StaleOutcome),
             Event::DeadlinePassed => self.stay().note(Note::StaleDeadline),
             Event::Accepted { .. } | Event::AttemptStarted { .. } | Event::Replied { .. } => {

@@ -33,6 +33,7 @@ impl AwaitingAttemptRecord {
                 AwaitingArguments::enter(context)
             }
             Event::CancelRequested => self.0.halt(protocol::Code::Cancelled.into()),
+            Event::ApprovalRevoked => self.0.halt(protocol::Code::PlanRevoked.into()),
             Event::DeadlinePassed if self.0.is_due(now) => {
                 self.0.halt(protocol::Code::DeadlineExceeded.into())
             }

@@ -27,7 +27,10 @@ impl AwaitingReplyRecord {
         match event {
             Event::Replied { reply } => AwaitingAcknowledgement::enter(self.context, reply.code),
             Event::Answered { .. } => self.stay().note(Note::StaleOutcome),
-            Event::CancelRequested | Event::Connected | Event::RequestedAgain => self.stay(),
+            Event::CancelRequested
+            | Event::ApprovalRevoked
+            | Event::Connected
+            | Event::RequestedAgain => self.stay(),
             Event::DeadlinePassed => self.stay().note(Note::StaleDeadline),
             Event::Accepted { .. }
             | Event::AttemptStarted { .. }

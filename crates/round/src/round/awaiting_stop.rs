@@ -31,7 +31,10 @@ impl AwaitingStop {
                 self.context.conclude(self.failure)
             }
             Event::Answered { .. } => self.stay().note(Note::StaleOutcome),
-            Event::CancelRequested | Event::Connected | Event::RequestedAgain => self.stay(),
+            Event::CancelRequested
+            | Event::ApprovalRevoked
+            | Event::Connected
+            | Event::RequestedAgain => self.stay(),
             Event::DeadlinePassed => self.stay().note(Note::StaleDeadline),
             Event::Accepted { .. }
             | Event::AttemptStarted { .. }

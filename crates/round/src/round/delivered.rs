@@ -26,9 +26,11 @@ impl Delivered {
     pub(super) fn handle(self, event: Event, _now: Timestamp) -> Next {
         match event {
             Event::RequestedAgain => self.stay().then(Action::SendReply),
-            Event::Acknowledged | Event::Closed | Event::Connected | Event::CancelRequested => {
-                self.stay()
-            }
+            Event::Acknowledged
+            | Event::Closed
+            | Event::Connected
+            | Event::CancelRequested
+            | Event::ApprovalRevoked => self.stay(),
             Event::Answered { .. } => self.stay().note(Note::StaleOutcome),
             Event::DeadlinePassed => self.stay().note(Note::StaleDeadline),
             Event::Accepted { .. } | Event::AttemptStarted { .. } | Event::Replied { .. } => {

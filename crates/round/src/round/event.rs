@@ -34,6 +34,8 @@ pub enum Event {
     },
     /// Somebody who may has asked that the round ends. Journaled, so that a crash does not forget it.
     CancelRequested,
+    /// The owner has withdrawn what the plan runs under. Not journaled: the next process finds it withdrawn.
+    ApprovalRevoked,
     /// The deadline that was armed has come.
     DeadlinePassed,
     /// A connection to the coordinator stands again.

@@ -5,7 +5,7 @@ use protocol::{Code, Phase};
 /// The codes that belong to one phase and to no other.
 ///
 /// Beside these, the phases from instantiate to export may end with [`limit_codes`], and every phase with `cancelled`,
-/// `deadline.exceeded`, `node.interrupted` and `node.internal`.
+/// `deadline.exceeded`, `node.interrupted` and `node.internal`; one that runs with `plan.revoked`, too.
 pub const fn failure_codes(phase: Phase) -> &'static [Code] {
     match phase {
         Phase::Accept => &[Code::RequestInvalid, Code::DataUnknown, Code::NodeUnavailable],
@@ -17,6 +17,7 @@ pub const fn failure_codes(phase: Phase) -> &'static [Code] {
             Code::PlanNotRegistered,
             Code::PlanNotApproved,
             Code::PlanRejected,
+            Code::PlanRevoked,
             Code::PolicyDenied,
             Code::AuditUnavailable,
         ],
@@ -67,7 +68,8 @@ pub(super) enum Blame {
 
 impl Blame {
     pub(super) fn of(phase: Phase, code: Code) -> Self {
-        let anywhere = [Code::Cancelled, Code::DeadlineExceeded, Code::NodeInternal];
+        let anywhere =
+            [Code::Cancelled, Code::PlanRevoked, Code::DeadlineExceeded, Code::NodeInternal];
         let runs_plan = (Phase::Instantiate..=Phase::Export).contains(&phase);
         if failure_codes(phase).contains(&code) {
             Self::Phase

@@ -63,6 +63,7 @@ impl Progress {
             Event::Acknowledged | Event::Closed => self.delivered = true,
             Event::Accepted { .. }
             | Event::Answered { .. }
+            | Event::ApprovalRevoked
             | Event::DeadlinePassed
             | Event::Connected
             | Event::RequestedAgain => {}

@@ -51,6 +51,7 @@ impl Work {
             },
             Event::Answered { .. } => Next::to(wait(self)).note(Note::StaleOutcome),
             Event::CancelRequested => self.context.halt(Code::Cancelled.into()),
+            Event::ApprovalRevoked => self.context.halt(Code::PlanRevoked.into()),
             Event::DeadlinePassed if self.context.is_due(now) => {
                 self.context.halt(Code::DeadlineExceeded.into())
             }

@@ -61,6 +61,7 @@ fn an_owner_registers_and_decides_about_plans() {
         let words = ["node", "plan", decision, &digest, "--dir", "north", "--json"];
         place.snapshot(&format!("node-plan-{decision}-json"), &words);
     }
+    owner_grants(&place, short, &plan);
     place.snapshot("node-plan-show-unknown", &plan(&["show", "012345"]));
     place.snapshot("node-plan-show-too-short", &plan(&["show", "67"]));
     place.snapshot("node-plan-approve-no-digest", &plan(&["approve", "logistic.toml"]));
@@ -77,4 +78,44 @@ fn a_node_without_rounds_says_so() {
         place.snapshot(&format!("node-round-{command}-unknown"), &words);
     }
     place.snapshot("node-round-show-no-id", &["node", "round", "show", "7", "--dir", "north"]);
+}
+
+/// Bounds, differences, withdrawal and the second person, of a plan that is registered.
+fn owner_grants(place: &Place, short: &str, plan: &dyn Fn(&[&'static str]) -> Vec<&'static str>) {
+    let typed = |words: &[&str]| {
+        let words: Vec<&str> = ["node", "plan", words[0], short].into_iter().chain(words[1..].iter().copied()).collect();
+        [&words[..], &["--dir", "north"]].concat().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let snapshot = |name: &str, words: &[&str]| {
+        let typed = typed(words);
+        place.snapshot(name, &typed.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let bounds = [
+        "approve", "--researcher", "ada", "--dataset", "ward", "--max", "epochs=5", "--min", "batch_size=8",
+        "--require", "dp_args", "--rounds", "50", "--min-samples", "100", "--metric", "loss",
+        "--expires", "90d", "--purpose", "ethics vote 17", "--note", "for ada",
+    ];
+    snapshot("node-plan-approve-bounds", &bounds);
+    place.write("grant.toml", "researchers = [\"ada\"]\n[family]\nmost_units = 8\n");
+    snapshot("node-plan-approve-file", &["approve", "--grant", "grant.toml", "--json"]);
+    snapshot("node-plan-show-granted", &["show"]);
+    place.snapshot("node-plan-list-granted", &plan(&["list"]));
+    snapshot("node-plan-revoke-one", &["revoke", "--grant", "4"]);
+    snapshot("node-plan-revoke", &["revoke", "--note", "the study has ended"]);
+    snapshot("node-plan-revoke-nothing", &["revoke"]);
+    place.write("grant.toml", "researchers = [\"ada\"]\nround = 5\n");
+    snapshot("node-plan-approve-mistake", &["approve", "--grant", "grant.toml"]);
+    snapshot("node-plan-approve-no-file", &["approve", "--grant", "nowhere.toml"]);
+    snapshot("node-plan-approve-no-bound", &["approve", "--max", "epochs"]);
+    snapshot("node-plan-approve-both", &["approve", "--grant", "grant.toml", "--rounds", "5"]);
+    snapshot("node-plan-countersign-nothing", &["countersign"]);
+    snapshot("node-plan-diff-nothing", &["diff"]);
+    let text = std::fs::read_to_string(place.path("logistic.toml")).expect("was copied");
+    place.write("other.toml", format!("# read again\n{text}"));
+    place.snapshot("node-plan-register-bounds", &plan(&["register", "other.toml", "--rounds", "5"]));
+    snapshot("node-plan-diff", &["diff"]);
+    snapshot("node-plan-show-same", &["show"]);
+    std::fs::write(place.path("north/policy.toml"), "[defaults]\nsecond_person = true\n").expect("is a folder");
+    snapshot("node-plan-approve-waiting", &["approve"]);
+    snapshot("node-plan-countersign-same", &["countersign"]);
 }

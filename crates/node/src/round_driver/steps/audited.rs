@@ -47,6 +47,10 @@ fn entry(work: &Work, action: Action) -> Entry {
 fn start(work: &Work) -> Result<Entry, Fault> {
     let entry = entry(work, Action::RoundStart).plan(&work.request.plan.digest);
     let entry = entry.mode(work.request.mode);
+    let entry = match work.findings.grant {
+        Some(grant) => entry.number(Object::Grant, grant),
+        None => entry,
+    };
     Ok(with_dataset(entry, dataset(work)?.as_ref()))
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dataset::Interrupt;
 use parameters::Reader;
-use protocol::{ArtifactReference, Code, MetricsReport, Phase, Warning};
+use protocol::{ArtifactReference, Code, MetricsReport, Phase, RuntimeKind, Warning};
 use round::{Export, Failure, Outcome};
 use runtime::{Assignment, DataGrant, KeptState, NativeRuntime, Runtime, Validated};
 use rustix::time::{ClockId, clock_gettime};

@@ -9,14 +9,15 @@ use training_plan::arguments::TrainingArguments;
 
 use super::super::bench::Bench;
 use super::{Fault, Work, release};
-use crate::approval;
+use crate::approval::{self, Question};
 use crate::carrier::blocking;
 use crate::devices::DeviceOptions;
 use crate::egress::{self, Declaration};
+use crate::grant::{Grant, Verdict};
 use crate::policy::{Asked, Denial, Terms};
-use crate::registry::plans::{self, Decision, KnownPlan};
+use crate::registry::plans::{self, KnownPlan};
 use crate::registry::pythons::{self, Interpreter};
-use crate::registry::{self, datasets, rounds};
+use crate::registry::{self, datasets, grants, rounds};
 use crate::round_log::chain;
 
 /// Phase 1: whether the dataset is one of the node's.
@@ -102,9 +103,9 @@ fn refuse_unavailable(request: &TrainRequest) -> Result<(), Fault> {
 }
 
 /// Phase 4: the owner's word on the plan; a plan that is new is listed for a decision.
-pub(super) async fn approval(work: &Work, bench: &mut Bench) -> Result<Outcome, Fault> {
-    let request = &work.request;
-    admit(work, bench)?;
+pub(super) async fn approval(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
+    let terms = admit(work, bench)?;
+    let (site, request) = (Arc::clone(&work.site), Arc::clone(&work.request));
     if approval::is_too_large(&request.plan) {
         let text =
             format!("plan {} is declared with {} bytes", request.plan.digest, request.plan.size);
@@ -112,32 +113,80 @@ pub(super) async fn approval(work: &Work, bench: &mut Bench) -> Result<Outcome, 
         return Err(beyond("plan_bytes", limit, request.plan.size, text));
     }
     let asked = KnownPlan {
-        plan: request.plan.clone(),
-        runtime: request.runtime,
-        decision: Decision::Pending,
         researcher_id: Some(request.researcher_id.clone()),
         experiment_id: Some(request.experiment_id),
-        experiment_name: String::new(),
-        seen_at: work.site.clock.now(),
-        decided_at: None,
-        note: String::new(),
+        ..KnownPlan::seen(request.plan.clone(), request.runtime, site.clock.now())
     };
-    match approval::judge(&work.site, asked).await {
-        Code::Ok => Ok(Outcome::PlanApproved),
-        Code::NodeUnavailable => {
+    let question = Question::of_round(&request, arguments(bench)?);
+    let verdict = match approval::judge(&site, asked, &question).await {
+        Err(Code::NodeUnavailable) => {
             let text = format!("plan {}: too many others wait for a decision", request.plan.digest);
             let limit = u64::from(plans::MOST_PENDING);
-            Err(beyond("pending_plans", limit, limit + 1, text))
+            return Err(beyond("pending_plans", limit, limit + 1, text));
         }
-        code => Err(Fault::new(code, format!("plan {}: {code}", request.plan.digest))),
+        Err(code) => return Err(Fault::new(code, format!("plan {}: {code}", request.plan.digest))),
+        Ok(Verdict::Admitted(grant)) if grant.rounds.is_some() => {
+            let counted = approval::count(&site, grant, &question, request.round_id).await;
+            counted.map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))?
+        }
+        Ok(verdict) => verdict,
+    };
+    let Verdict::Admitted(grant) = verdict else { return Err(refusal(&request, &verdict)) };
+    work.findings.grant = Some(grant.number);
+    site.admit(request.round_id, grant.number);
+    bench.terms = Some(narrowed(&terms, &grant));
+    Ok(Outcome::PlanApproved)
+}
+
+fn refusal(request: &TrainRequest, verdict: &Verdict) -> Fault {
+    let failure = verdict.failure().unwrap_or_else(|| Code::NodeInternal.into());
+    Fault::new(failure, format!("plan {}: {}", request.plan.digest, verdict.in_words()))
+}
+
+fn narrowed(terms: &Arc<Terms>, grant: &Grant) -> Arc<Terms> {
+    match (grant.minimum_samples, &grant.metrics) {
+        (None, None) => Arc::clone(terms),
+        (samples, metrics) => Arc::new(terms.narrowed(samples, metrics.as_deref())),
+    }
+}
+
+fn arguments(bench: &Bench) -> Result<&TrainingArguments, Fault> {
+    let arguments = bench.arguments.as_ref();
+    arguments.ok_or_else(|| Fault::defect("the arguments should be there"))
+}
+
+/// The grant under which a round ran whose update wants to leave: it must still count.
+///
+/// None for a round of a time before grants.
+fn standing_grant(work: &Work) -> Result<Option<Grant>, Fault> {
+    let (id, known) = (work.request.round_id, work.findings.grant);
+    let seal = &work.site.seal;
+    let look = |transaction: &store::Transaction<'_>| -> Result<_, registry::Error> {
+        let Some(number) =
+            known.map_or_else(|| grants::of_round(transaction, id), |grant| Ok(Some(grant)))?
+        else {
+            return Ok(None);
+        };
+        let kept = grants::all(transaction, seal)?.into_iter();
+        Ok(Some(kept.filter(|one| one.number == number).find_map(|one| one.grant)))
+    };
+    let found = work.site.database.read_blocking(look);
+    match found.map_err(|error| Fault::new(Code::NodeInternal, chain(&error)))? {
+        None => Ok(None),
+        Some(Some(grant)) if grant.revoked.is_none() => {
+            work.site.admit(id, grant.number);
+            Ok(Some(grant))
+        }
+        Some(_) => {
+            Err(Fault::new(Code::PlanRevoked, "the grant of the plan was revoked meanwhile"))
+        }
     }
 }
 
 /// Whether the owner's policy allows the request, before anything of its plan is opened.
-fn admit(work: &Work, bench: &mut Bench) -> Result<(), Fault> {
+fn admit(work: &Work, bench: &mut Bench) -> Result<Arc<Terms>, Fault> {
     let terms = terms(work, bench)?;
-    let arguments = bench.arguments.as_ref();
-    let arguments = arguments.ok_or_else(|| Fault::defect("the arguments should be there"))?;
+    let arguments = arguments(bench)?;
     terms.admit(&Asked { request: &work.request, arguments }).map_err(denied)?;
     if terms.rounds_per_day.is_some() {
         let now = work.site.clock.now().milliseconds();
@@ -149,7 +198,7 @@ fn admit(work: &Work, bench: &mut Bench) -> Result<(), Fault> {
             .map_err(|error: registry::Error| Fault::new(Code::NodeInternal, chain(&error)))?;
         terms.admit_after(earlier).map_err(denied)?;
     }
-    Ok(())
+    Ok(terms)
 }
 
 /// The owner's policy for the request's dataset; looked up once in an attempt.
@@ -175,7 +224,10 @@ fn beyond(bound: &str, limit: u64, requested: u64, text: String) -> Fault {
 
 /// Phase 14: what may leave, the update from its file.
 pub(super) async fn egress(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
-    let terms = terms(work, bench)?;
+    let terms = match standing_grant(work)? {
+        Some(grant) => narrowed(&terms(work, bench)?, &grant),
+        None => terms(work, bench)?,
+    };
     let declared = match work.export.clone() {
         None => None,
         Some(export) => {
