@@ -20,6 +20,15 @@ pub enum Error {
     /// The plan's model cannot be initialised.
     #[error(transparent)]
     Initialise(#[from] runtime::native::InitialError),
+    /// The query asks for too much, or not for the datasets' columns.
+    #[error(transparent)]
+    Statistics(#[from] runtime::statistics::EmptyError),
+    /// What the experiment has made is no table of statistics.
+    #[error(transparent)]
+    Table(#[from] training_plan::statistics::TableError),
+    /// The statistics give no scale.
+    #[error(transparent)]
+    Scale(#[from] training_plan::statistics::ScaleError),
     /// A Python plan makes its first parameters itself, and nobody has had it do so.
     #[error("a Python plan is submitted with its first parameters, and there are none")]
     NoParameters,
@@ -79,6 +88,9 @@ impl Error {
             | Self::Bundle(_)
             | Self::Resolve(_)
             | Self::Initialise(_)
+            | Self::Statistics(_)
+            | Self::Table(_)
+            | Self::Scale(_)
             | Self::NoParameters
             | Self::FirstParameters(_)
             | Self::File { .. }
@@ -102,6 +114,9 @@ impl Error {
             | Self::Bundle(_)
             | Self::Resolve(_)
             | Self::Initialise(_)
+            | Self::Statistics(_)
+            | Self::Table(_)
+            | Self::Scale(_)
             | Self::NoParameters
             | Self::FirstParameters(_)
             | Self::File { .. }
