@@ -10,6 +10,7 @@ mod form;
 mod key;
 mod metrics;
 mod reader;
+mod statistics;
 mod template;
 mod terms;
 

@@ -8,6 +8,7 @@ pub mod plans;
 pub mod pythons;
 pub mod releases;
 pub mod rounds;
+pub(crate) mod statistics;
 
 use rusqlite::OptionalExtension;
 use store::database::{Migration, Migrations};
@@ -245,6 +246,25 @@ pub const MIGRATIONS: Migrations = Migrations {
             CREATE TABLE node_approvals_before_grants (digest TEXT PRIMARY KEY);
             INSERT INTO node_approvals_before_grants (digest)
                 SELECT digest FROM node_plans WHERE json_extract(body, '$.decision') = 'approved';
+        ",
+        },
+        Migration {
+            version: 6,
+            sql: "
+            CREATE TABLE node_statistics_queries (
+                round_id TEXT PRIMARY KEY,
+                researcher TEXT NOT NULL,
+                dataset_id TEXT NOT NULL,
+                charged_at INTEGER NOT NULL
+            );
+            CREATE INDEX node_statistics_queries_by_researcher
+                ON node_statistics_queries (researcher, dataset_id, charged_at);
+            CREATE TABLE node_statistics_cohorts (
+                dataset_id TEXT NOT NULL,
+                digest TEXT NOT NULL,
+                body BLOB NOT NULL,
+                PRIMARY KEY (dataset_id, digest)
+            );
         ",
         },
     ],

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 /// Every key of `[defaults]` and of `[dataset.NAME]`, in the order of the reference page.
 pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("researchers", Kind::Researchers),
-    ("runtimes", Kind::Words(&["native", "python"])),
+    ("runtimes", Kind::Words(&["native", "python", "statistics"])),
     ("modes", Kind::Words(&["train", "validate"])),
     ("arguments", Kind::Arguments),
     ("rounds_per_day", Kind::Whole { least: 1, most: u64::MAX }),
@@ -40,6 +40,11 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("metrics", Kind::Metrics),
     ("metric_digits", Kind::Whole { least: 1, most: 15 }),
     ("metric_ranges", Kind::Ranges),
+    ("statistics_minimum_count", Kind::Whole { least: 1, most: u64::MAX }),
+    ("statistics_minimum_difference", Kind::Whole { least: 0, most: u64::MAX }),
+    ("statistics_extremes", Kind::Flag),
+    ("statistics_per_day", Kind::Whole { least: 0, most: u64::MAX }),
+    ("statistics_total", Kind::Whole { least: 0, most: u64::MAX }),
     ("hold", Kind::Flag),
     ("second_person", Kind::Flag),
 ];

@@ -12,7 +12,7 @@ pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may d
 # Who may ask. Without the key, whoever has an approved plan; with an empty list, nobody.
 # researchers = ["ada", "grace"]
 
-# Which plans: "native" ones are data, "python" ones are programs in the sandbox.
+# Which plans: "native" ones are data, "python" ones are programs in the sandbox, "statistics" are queries.
 # runtimes = ["native"]
 
 # What for: "train", or only to "validate" a model here.
@@ -44,6 +44,15 @@ pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may d
 # Only these measured values leave; "loss" is the training loss. Each with so many significant digits.
 # metrics = ["loss", "ACCURACY"]
 # metric_digits = 3
+
+# Statistics: counts of fewer patients than this are withheld, with what is computed from them; a query about other
+# patients than an answered one differs by so many at least; whether smallest and largest values are told;
+# queries of one researcher in 24 hours, and ever.
+# statistics_minimum_count = 10
+# statistics_minimum_difference = 10
+# statistics_extremes = true
+# statistics_per_day = 20
+# statistics_total = 100
 
 # An update waits until its owner lets it go with `wardround node release approve`.
 # hold = true

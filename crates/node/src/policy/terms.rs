@@ -10,6 +10,7 @@ use super::argument::Bound;
 use super::key::{KEYS, Kind};
 use super::metrics::MetricRules;
 use super::reader::{ARGUMENTS, METRIC_RANGES, Rules, Said, Value};
+use super::statistics::StatisticsRules;
 use crate::config::Config;
 
 /// The owner's word on one dataset, complete.
@@ -45,6 +46,8 @@ pub(crate) struct Terms {
     pub(crate) scalars_per_round: u64,
     /// Which measured values leave, and how exactly.
     pub(crate) metrics: MetricRules,
+    /// What statistics may tell, and how many queries are answered.
+    pub(crate) statistics: StatisticsRules,
     /// Whether an update waits for its owner.
     pub(crate) hold: bool,
     /// Whether a grant needs another person's signature, too.
@@ -118,6 +121,7 @@ impl Terms {
                 .whole("scalars_per_round")
                 .map_or(config.scalars_per_round, |most| most.min(config.scalars_per_round)),
             metrics: said.metrics(),
+            statistics: said.statistics(),
             hold: said.flag("hold").unwrap_or(false),
             second_person: said.flag("second_person").unwrap_or(false),
         }
@@ -209,6 +213,11 @@ impl Terms {
             "scalars_per_round" => minimum(self.scalars_per_round, config.scalars_per_round),
             "metrics" => (json!(self.metrics.names), false),
             "metric_digits" => (json!(self.metrics.digits), false),
+            "statistics_minimum_count" => (json!(self.statistics.minimum_count), false),
+            "statistics_minimum_difference" => (json!(self.statistics.minimum_difference), false),
+            "statistics_extremes" => (json!(self.statistics.extremes), false),
+            "statistics_per_day" => (json!(self.statistics.per_day), false),
+            "statistics_total" => (json!(self.statistics.total), false),
             "hold" => (json!(self.hold), false),
             "second_person" => (json!(self.second_person), false),
             _ => (Json::Null, false),
@@ -296,6 +305,18 @@ impl<'a> Told<'a> {
         });
         let digits = self.whole("metric_digits").and_then(|digits| u32::try_from(digits).ok());
         MetricRules { names: self.names("metrics"), digits, ranges: ranges.collect() }
+    }
+
+    fn statistics(self) -> StatisticsRules {
+        let usual = StatisticsRules::default();
+        let whole = |key, usual| self.whole(key).unwrap_or(usual);
+        StatisticsRules {
+            minimum_count: whole("statistics_minimum_count", usual.minimum_count),
+            minimum_difference: whole("statistics_minimum_difference", usual.minimum_difference),
+            extremes: self.flag("statistics_extremes").unwrap_or(usual.extremes),
+            per_day: whole("statistics_per_day", usual.per_day),
+            total: self.whole("statistics_total").or(usual.total),
+        }
     }
 
     fn below(self, prefix: &'static str) -> impl Iterator<Item = Setting> {

@@ -5,6 +5,7 @@ mod compute;
 mod fetch;
 mod judge;
 mod release;
+mod statistics;
 
 use std::sync::Arc;
 

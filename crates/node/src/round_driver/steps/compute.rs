@@ -11,7 +11,9 @@ use dataset::Interrupt;
 use parameters::Reader;
 use protocol::{ArtifactReference, Code, MetricsReport, Phase, RuntimeKind, Warning};
 use round::{Export, Failure, Outcome};
-use runtime::{Assignment, DataGrant, KeptState, NativeRuntime, Runtime, Validated};
+use runtime::{
+    Assignment, DataGrant, KeptState, NativeRuntime, Runtime, StatisticsRuntime, Validated,
+};
 use rustix::time::{ClockId, clock_gettime};
 use sandbox::Level;
 use serde_json::Value;
@@ -19,7 +21,7 @@ use store::Durability;
 use training_plan::Bundle;
 
 use super::super::bench::{Bench, Findings, Session};
-use super::{Fault, Work, judge};
+use super::{Fault, Work, judge, statistics};
 use crate::carrier::blocking;
 use crate::egress::Declaration;
 use crate::policy::Terms;
@@ -142,9 +144,11 @@ impl Thread {
             }
             None => None,
         };
-        let runtime: &dyn Runtime = match &python {
-            Some(python) => python,
-            None => &NativeRuntime,
+        let counting = StatisticsRuntime { terms: terms.statistics.terms() };
+        let runtime: &dyn Runtime = match (&python, bundle.runtime()) {
+            (Some(python), _) => python,
+            (None, RuntimeKind::Statistics) => &counting,
+            (None, RuntimeKind::Native | RuntimeKind::Python) => &NativeRuntime,
         };
         let mut monitor = self.monitor()?;
         let instance = runtime.instantiate(&bundle, assignment, &mut monitor).map_err(weak)?;
@@ -197,6 +201,10 @@ impl Thread {
             minimum_samples,
         };
         let summary = instance.open_data(&grant, &mut monitor)?;
+        if let Some(cohorts) = instance.cohorts().map(<[_]>::to_vec) {
+            let terms = self.terms()?;
+            statistics::guard(&self.work, &terms, cohorts)?;
+        }
         self.work.findings.sample_count = summary.train;
         self.work.findings.excluded = summary.excluded;
         self.warn(&summary.warnings);

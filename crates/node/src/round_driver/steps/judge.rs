@@ -8,7 +8,7 @@ use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
 
 use super::super::bench::Bench;
-use super::{Fault, Work, release};
+use super::{Fault, Work, release, statistics};
 use crate::approval::{self, Question};
 use crate::carrier::blocking;
 use crate::devices::DeviceOptions;
@@ -134,7 +134,9 @@ pub(super) async fn approval(work: &mut Work, bench: &mut Bench) -> Result<Outco
     let Verdict::Admitted(grant) = verdict else { return Err(refusal(&request, &verdict)) };
     work.findings.grant = Some(grant.number);
     site.admit(request.round_id, grant.number);
-    bench.terms = Some(narrowed(&terms, &grant));
+    let terms = narrowed(&terms, &grant);
+    statistics::charge(work, &terms).await?;
+    bench.terms = Some(terms);
     Ok(Outcome::PlanApproved)
 }
 
@@ -257,7 +259,10 @@ async fn check_update(
     declaration: Declaration,
     terms: &Arc<Terms>,
 ) -> Result<(), Fault> {
-    let terms = Arc::clone(terms);
+    let terms = match work.request.runtime {
+        RuntimeKind::Statistics => Arc::new(terms.of_counts()),
+        RuntimeKind::Native | RuntimeKind::Python => Arc::clone(terms),
+    };
     let store = work.site.carrier.store().clone();
     let is_short = update.size <= SHORT;
     let judge = move || match store.open_verified(&update.digest) {
