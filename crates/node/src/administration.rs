@@ -20,8 +20,8 @@ use store::{FolderLock, SystemClock};
 
 pub use answer::{
     Cancellation, DatasetCheck, DatasetDetails, ExclusionReport, GrantEntry, HeldUpdate,
-    PlanComparison, PlanContent, PlanDetails, PlanEntry, PlanTensor, PythonCheck, Retyping,
-    RoundDetails, Status,
+    MadeBackup, PlanComparison, PlanContent, PlanDetails, PlanEntry, PlanTensor, PythonCheck,
+    Retyping, RoundDetails, Status,
 };
 pub use request::{
     Acceptance, DatasetAddition, DatasetEdit, ExclusionChange, GrantText, PlanRequest,
@@ -32,6 +32,7 @@ pub(crate) use office::Office;
 pub(crate) use onlooker::Onlooker;
 
 use crate::audit::Actor;
+use crate::backup::{self, Backup};
 use crate::carrier::Way;
 use crate::config::Config;
 use crate::doctor::Finding;
@@ -158,6 +159,24 @@ impl Administration {
     /// What is found of what the node's rounds need.
     pub(crate) async fn examine(&self) -> Result<Vec<Finding>, Error> {
         self.ask(Request::Examine).await
+    }
+
+    /// Makes a backup and puts it where the caller says, whole or not at all, for this user only.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be made, recorded or written there.
+    pub async fn backup(&self, to: &std::path::Path) -> Result<Backup, Error> {
+        let MadeBackup { file, backup } = self.ask(Request::Backup).await?;
+        let (from, target) = (file.clone(), to.to_owned());
+        let taken = crate::carrier::blocking(move || backup::take(&from, &target)).await;
+        // It is of no use there any more; the node's next start deletes what is left.
+        drop(std::fs::remove_file(&file));
+        taken.map_err(|error| Error::Refused {
+            message: format!("{} cannot be written: {error}", to.display()),
+            hint: None,
+        })?;
+        Ok(backup)
     }
 
     /// Takes no new rounds from now on; those that were accepted go on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::wire::v1::node_message::Message as ToCoordinator;
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Code, CorrelationId, RoundId, Timing, TrainReply, TrainRequest};
+use protocol::{ArtifactReference, Code, RoundId, TrainReply, TrainRequest};
 use round::{Event, Round};
 use store::Durability;
 use store::artifact::Pin;
@@ -15,9 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::declined;
 use crate::link::Welcome;
 use crate::notice::Notice;
-use crate::registry::{self, rounds};
+use crate::registry::{self, restores, rounds};
 use crate::retention::Sweeper;
 use crate::round_driver::{Message, RoundDriver};
 use crate::round_log::chain;
@@ -157,12 +158,17 @@ impl Dispatcher {
                 Some(reply) => Some((reply, rounds::kept_update(transaction, id)?)),
                 None => None,
             };
-            Ok((reply, registry::is_paused(transaction)?))
+            let is_spent = reply.is_none() && restores::is_spent(transaction, id)?;
+            Ok((reply, is_spent, registry::is_paused(transaction)?))
         };
         match self.site.database.read_blocking(state) {
-            Ok((Some((reply, update)), _)) => self.send_reply(reply, update),
-            Ok((None, false)) => self.start(request, parameters).await,
-            Ok((None, true)) => self.decline(&request),
+            Ok((Some((reply, update)), ..)) => self.send_reply(reply, update),
+            Ok((None, true, _)) => {
+                tracing::warn!(round = %id, "a request from before the restore is refused");
+                self.send_reply(declined::refuse_spent(&self.site, &request).await, Vec::new());
+            }
+            Ok((None, false, false)) => self.start(request, parameters).await,
+            Ok((None, false, true)) => self.decline(&request),
             Err(error) => {
                 tracing::error!(error = chain(&error), "the journal cannot be read");
                 self.decline(&request);
@@ -230,26 +236,7 @@ impl Dispatcher {
 
     /// Nothing ran and nothing is recorded: the same request may be sent again.
     fn decline(&self, request: &TrainRequest) {
-        let reply = TrainReply {
-            round_id: request.round_id,
-            experiment_id: request.experiment_id,
-            round: request.round,
-            node_id: self.site.config.name.clone(),
-            researcher_id: request.researcher_id.clone(),
-            dataset_id: request.dataset_id,
-            code: Code::NodeUnavailable,
-            correlation_id: CorrelationId::from_uuid(request.round_id.uuid()),
-            detail: None,
-            warnings: Vec::new(),
-            timing: Timing::default(),
-            update: None,
-            sample_count: 0,
-            metrics_before: None,
-            metrics_after: None,
-            optimizer_args: serde_json::Map::new(),
-            auxiliary_state: None,
-            state_id: None,
-        };
+        let reply = declined::reply(&self.site, request, Code::NodeUnavailable);
         self.send_reply(reply, Vec::new());
     }
 

@@ -91,6 +91,11 @@ impl Folder {
         self.audit().join("key")
     }
 
+    /// There while a restore is under way: `restore.pending`.
+    pub fn restore_pending(&self) -> PathBuf {
+        self.root.join("restore.pending")
+    }
+
     /// The socket over which commands reach the daemon: `admin.sock`.
     pub fn socket(&self) -> PathBuf {
         self.root.join("admin.sock")

@@ -10,6 +10,7 @@
 
 pub mod administration;
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod devices;
 pub mod doctor;
@@ -25,6 +26,7 @@ pub mod run_request;
 
 mod approval;
 mod carrier;
+mod declined;
 mod dispatcher;
 mod egress;
 mod kept_state;

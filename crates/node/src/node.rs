@@ -73,6 +73,12 @@ pub enum Error {
     /// What the database holds cannot be used.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// A restore of the folder was cut short.
+    #[error("folder {} holds a restore that was cut short: give `wardround node restore` again", path.display())]
+    RestorePending {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
     /// The owner's socket cannot be opened.
     #[error("the socket for the owner's commands cannot be opened")]
     Socket(#[source] std::io::Error),
@@ -167,6 +173,9 @@ pub(crate) fn open_site(
     clock: Arc<dyn Clock>,
     way: Way,
 ) -> Result<Arc<Site>, Error> {
+    if folder.restore_pending().exists() {
+        return Err(Error::RestorePending { path: folder.root().to_owned() });
+    }
     config::create_private(folder)
         .map_err(|source| Error::Folder { path: folder.root().to_owned(), source })?;
     let database =

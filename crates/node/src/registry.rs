@@ -7,6 +7,7 @@ pub(crate) mod grants;
 pub mod plans;
 pub mod pythons;
 pub mod releases;
+pub mod restores;
 pub mod rounds;
 pub(crate) mod statistics;
 

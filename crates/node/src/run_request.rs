@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 
 use crate::carrier::{Way, blocking};
 use crate::config::Config;
+use crate::declined;
 use crate::folder::Folder;
 use crate::node::{self, open_site};
 use crate::notice::Notice;
 use crate::policy_file;
-use crate::registry::{self, rounds};
+use crate::registry::{self, restores, rounds};
 use crate::round_driver::{Message, RoundDriver};
 use crate::round_log::chain;
 use crate::site::Site;
@@ -75,6 +76,10 @@ pub async fn run_request(
         site.database.read(move |transaction| rounds::reply(transaction, id)).await?
     {
         return Ok(reply);
+    }
+    let is_spent = site.database.read(move |transaction| restores::is_spent(transaction, id));
+    if is_spent.await? {
+        return Ok(declined::refuse_spent(&site, &request).await);
     }
     let mut pins = Vec::new();
     for (path, reference) in

@@ -67,6 +67,7 @@ codes! {
     Ok, "ok", Today, CannotHelp, "The operation succeeded.";
     RequestInvalid, "request.invalid", Today, CannotHelp, "The request does not follow the protocol.";
     DataUnknown, "data.unknown", Today, CannotHelp, "The node has no dataset with this identifier.";
+    RoundSpent, "round.spent", Today, MayHelp, "The node was restored from a backup and takes no request that was made before.";
     NodeUnavailable, "node.unavailable", Today, MayHelp, "The node cannot take rounds at present; nothing was run.";
     ArgumentsInvalid, "arguments.invalid", Today, CannotHelp, "A training argument breaks its rule.";
     PlanUnavailable, "plan.unavailable", Today, MayHelp, "The training plan could not be fetched.";

@@ -237,6 +237,21 @@ impl Database {
         queue::read_now(&connection, work)
     }
 
+    /// Copies the database as it is at one moment into a file that is not there yet; nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::DiskFull`] or what SQLite says; what is left of the copy then is of no use.
+    pub fn copy_to(&self, to: &Path) -> Result<(), Error> {
+        let unopenable = |source| Error::Unopenable { path: self.inner.path.clone(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&self.inner.path, flags).map_err(unopenable)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(unopenable)?;
+        connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+        Ok(())
+    }
+
     /// Returns the database's file.
     pub fn path(&self) -> &Path {
         &self.inner.path

@@ -12,6 +12,7 @@ use runtime::python::Environment;
 use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::Backup;
 use crate::grant::{Grant, Status as GrantStatus};
 use crate::registry::datasets::Dataset;
 use crate::registry::plans::KnownPlan;
@@ -55,6 +56,15 @@ pub struct Status {
     /// What is kept for a time, and until when; told where the status is what was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+}
+
+/// A backup that lies in the node's own folder, waiting to be taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeBackup {
+    /// Its file.
+    pub file: PathBuf,
+    /// What it is.
+    pub backup: Backup,
 }
 
 /// A dataset as its owner sees it.

@@ -1,6 +1,7 @@
 //! The owner's commands, done in this process.
 
 mod audited;
+mod backup;
 mod datasets;
 mod examination;
 mod exclusions;
@@ -75,6 +76,7 @@ impl Office {
                 answer(Status { kept, ..self.status().await? })
             }
             Request::Examine => answer(self.examine(onlooker).await),
+            Request::Backup => answer(self.backup(onlooker.actor()).await?),
             Request::Pause => answer(self.set_paused(true, onlooker.actor()).await?),
             Request::Resume => answer(self.set_paused(false, onlooker.actor()).await?),
             Request::DatasetAdd(addition) => answer(self.dataset_add(addition, onlooker).await?),

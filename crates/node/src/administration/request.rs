@@ -17,6 +17,8 @@ pub enum Request {
     Status,
     /// Look at what the node's rounds need.
     Examine,
+    /// Copy everything that cannot be made again into one file.
+    Backup,
     /// Take no new rounds.
     Pause,
     /// Take rounds again.

@@ -63,6 +63,12 @@ actions! {
     LogCut = "log.cut",
     /// More happened, while nothing could be recorded, than could be kept to be recorded later.
     LogMissed = "log.missed",
+    /// Records may be missing before this one: the log is that of a backup.
+    LogGap = "log.gap",
+    /// A backup is made.
+    NodeBackup = "node.backup",
+    /// The node goes on from a backup.
+    NodeRestore = "node.restore",
     /// The node starts to serve.
     NodeStart = "node.start",
     /// The node ends in an orderly way.
@@ -138,12 +144,15 @@ macro_rules! objects {
 
 objects! {
     Attempt = "attempt",
+    Backup = "backup",
+    BackupAt = "backup_at",
     Bytes = "bytes",
     Change = "change",
     Dataset = "dataset",
     DatasetDigest = "dataset_digest",
     DatasetId = "dataset_id",
     Environment = "environment",
+    Epoch = "epoch",
     ExcludedPatients = "excluded_patients",
     ExcludedSamples = "excluded_samples",
     Experiment = "experiment",
@@ -280,6 +289,13 @@ impl Entry {
             }
             None => self,
         }
+    }
+
+    /// A backup: its digest, when it was made, and how often the node had been restored.
+    pub(crate) fn backup(self, digest: &Digest, made_at: Timestamp, epoch: u64) -> Self {
+        self.with(Object::Backup, digest)
+            .number(Object::BackupAt, made_at.milliseconds())
+            .number(Object::Epoch, epoch)
     }
 
     pub(crate) fn key(self, key: &super::PublicKey) -> Self {

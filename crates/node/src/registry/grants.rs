@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use store::{Transaction, rusqlite};
 
 use super::plans::{self, Decision};
-use super::{Error, column};
+use super::{Error, column, restores};
 use crate::grant::{Grant, Kept, Seal};
 
 /// Writes a grant under a new number, signed.
@@ -84,9 +84,19 @@ pub(crate) fn plans_of(transaction: &Transaction<'_>) -> Result<BTreeMap<u64, St
 
 /// How many rounds have run under a grant; a round that was asked for again counts once.
 pub(crate) fn used(transaction: &Transaction<'_>, number: u64) -> Result<u64, Error> {
+    if restores::is_uncounted(transaction, number)? {
+        return Ok(restores::UNKNOWN);
+    }
     let select = "SELECT count(DISTINCT use) FROM node_grant_uses WHERE grant_number = ?1";
     let count: i64 = transaction.query_row(select, [column(number)], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// The number of the grant that was given last; 0 where none was.
+pub(super) fn latest(transaction: &Transaction<'_>) -> Result<u64, Error> {
+    let select = "SELECT coalesce(max(number), 0) FROM node_grants";
+    let number: i64 = transaction.query_row(select, [], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
 }
 
 /// Whether a round counts under a grant already.

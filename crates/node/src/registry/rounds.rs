@@ -15,7 +15,7 @@ use store::journal::{self, Journal};
 use store::{Transaction, rusqlite};
 
 use super::releases::Held;
-use super::{Error, column, from_json, to_json};
+use super::{Error, column, from_json, restores, to_json};
 
 /// A round as the operator sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,6 +261,25 @@ pub fn drop_damaged(
     })
 }
 
+/// Ends an open round without a reply: an earlier life of this node may have ended it already.
+pub(super) fn abandon(
+    transaction: &Transaction<'_>,
+    id: RoundId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    Journal::within(transaction).close(&machine(id), now)?;
+    drop_update(transaction, &id.to_string())?;
+    // A row that cannot be read stays as it is.
+    if let Ok(Some(mut row)) = by_id(transaction, id) {
+        (row.stage, row.code, row.changed_at) = (Stage::Closed, Some(Code::RoundSpent), now);
+        transaction.execute(
+            "UPDATE node_rounds SET body = ?2 WHERE round_id = ?1",
+            params![id.to_string(), to_json(&row)],
+        )?;
+    }
+    Ok(())
+}
+
 /// Forgets the rounds that were delivered before an instant; gives their ids.
 ///
 /// # Errors
@@ -323,12 +342,15 @@ pub fn delivered_size(transaction: &Transaction<'_>) -> Result<journal::ClosedSi
 /// Where the database cannot be read.
 pub fn before(transaction: &Transaction<'_>, id: RoundId, since: Timestamp) -> Result<u64, Error> {
     let Some(own) = by_id(transaction, id)? else { return Ok(0) };
+    let restore = restores::latest(transaction)?;
+    let untold =
+        restore.map_or(0, |restore| restore.untold(&own.researcher_id, own.dataset_id, since));
     let mut select = transaction.prepare_cached(
         "SELECT round_id, body FROM node_rounds \
          WHERE number < (SELECT number FROM node_rounds WHERE round_id = ?1) ORDER BY number DESC",
     )?;
     let mut rows = select.query([id.to_string()])?;
-    let mut count = 0;
+    let mut count = untold;
     while let Some(row) = rows.next()? {
         let (id, body): (String, String) = (row.get(0)?, row.get(1)?);
         // One of which nothing can be read may have been anybody's.

@@ -5,6 +5,7 @@
 mod administration;
 mod approvals;
 mod audit;
+mod backups;
 mod carried;
 mod coordinator;
 mod databases;

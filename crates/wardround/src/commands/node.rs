@@ -1,6 +1,7 @@
 //! `wardround node …`
 
 mod audit;
+mod backup;
 mod dataset;
 mod doctor;
 mod init;
@@ -9,6 +10,7 @@ mod plan;
 mod policy;
 mod python;
 mod release;
+mod restore;
 mod round;
 mod start;
 mod status;
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     Pause(Folder),
     /// Take rounds again.
     Resume(Folder),
+    /// Copy everything that cannot be made again into one file.
+    #[command(after_help = backup::HELP)]
+    Backup(backup::Arguments),
+    /// Make a folder the node's again from its backup; nothing runs a second time.
+    #[command(after_help = restore::HELP)]
+    Restore(restore::Arguments),
     /// Register datasets and look after them.
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -68,6 +76,8 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Doctor(folder) => super::connection::wait(doctor::run(folder, printer)),
         Command::Pause(folder) => super::connection::wait(pause::pause(folder, printer)),
         Command::Resume(folder) => super::connection::wait(pause::resume(folder, printer)),
+        Command::Backup(arguments) => super::connection::wait(backup::run(arguments, printer)),
+        Command::Restore(arguments) => super::connection::wait(restore::run(arguments, printer)),
         Command::Dataset(command) => dataset::run(command, printer),
         Command::Python(command) => python::run(command, printer),
         Command::Plan(command) => plan::run(command, printer),

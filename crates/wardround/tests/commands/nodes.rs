@@ -21,6 +21,39 @@ fn a_folder_becomes_a_nodes() {
 }
 
 #[test]
+fn a_node_is_backed_up_and_restored() {
+    let place = Place::new();
+    place.done(&[INIT, &["http://127.0.0.1:7400"]].concat());
+    place.done(&["node", "pause", "--dir", "north"]);
+    place.snapshot("node-backup", &["node", "backup", "north.backup", "--dir", "north"]);
+    place.snapshot(
+        "node-backup-json",
+        &["node", "backup", "north.backup", "--dir", "north", "--json"],
+    );
+    place.snapshot("node-backup-nowhere", &["node", "backup", "nowhere/x", "--dir", "north"]);
+    place.snapshot("node-restore", &["node", "restore", "north.backup", "--dir", "other"]);
+    place.snapshot("node-restore-again", &["node", "restore", "north.backup", "--dir", "north"]);
+    let json = ["node", "restore", "north.backup", "--dir", "north", "--json"];
+    place.snapshot("node-restore-json", &json);
+    let status = place.document(&["node", "status", "--dir", "other"]);
+    assert_eq!(status["is_paused"], true);
+    place.write("no.backup", "anything else");
+    place.snapshot("node-restore-no-backup", &["node", "restore", "no.backup", "--dir", "other"]);
+    place.done(&[
+        "node",
+        "init",
+        "--dir",
+        "south",
+        "--name",
+        "south",
+        "--coordinator",
+        "127.0.0.1:7400",
+    ]);
+    let south = ["node", "restore", "north.backup", "--dir", "south"];
+    place.snapshot("node-restore-other-node", &south);
+}
+
+#[test]
 fn an_address_that_is_not_this_machines_is_refused() {
     let place = Place::new();
     for (name, address) in [
@@ -83,17 +116,44 @@ fn a_node_without_rounds_says_so() {
 /// Bounds, differences, withdrawal and the second person, of a plan that is registered.
 fn owner_grants(place: &Place, short: &str, plan: &dyn Fn(&[&'static str]) -> Vec<&'static str>) {
     let typed = |words: &[&str]| {
-        let words: Vec<&str> = ["node", "plan", words[0], short].into_iter().chain(words[1..].iter().copied()).collect();
-        [&words[..], &["--dir", "north"]].concat().iter().map(ToString::to_string).collect::<Vec<_>>()
+        let words: Vec<&str> = ["node", "plan", words[0], short]
+            .into_iter()
+            .chain(words[1..].iter().copied())
+            .collect();
+        [&words[..], &["--dir", "north"]]
+            .concat()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
     };
     let snapshot = |name: &str, words: &[&str]| {
         let typed = typed(words);
         place.snapshot(name, &typed.iter().map(String::as_str).collect::<Vec<_>>());
     };
     let bounds = [
-        "approve", "--researcher", "ada", "--dataset", "ward", "--max", "epochs=5", "--min", "batch_size=8",
-        "--require", "dp_args", "--rounds", "50", "--min-samples", "100", "--metric", "loss",
-        "--expires", "90d", "--purpose", "ethics vote 17", "--note", "for ada",
+        "approve",
+        "--researcher",
+        "ada",
+        "--dataset",
+        "ward",
+        "--max",
+        "epochs=5",
+        "--min",
+        "batch_size=8",
+        "--require",
+        "dp_args",
+        "--rounds",
+        "50",
+        "--min-samples",
+        "100",
+        "--metric",
+        "loss",
+        "--expires",
+        "90d",
+        "--purpose",
+        "ethics vote 17",
+        "--note",
+        "for ada",
     ];
     snapshot("node-plan-approve-bounds", &bounds);
     place.write("grant.toml", "researchers = [\"ada\"]\n[family]\nmost_units = 8\n");
@@ -112,10 +172,12 @@ fn owner_grants(place: &Place, short: &str, plan: &dyn Fn(&[&'static str]) -> Ve
     snapshot("node-plan-diff-nothing", &["diff"]);
     let text = std::fs::read_to_string(place.path("logistic.toml")).expect("was copied");
     place.write("other.toml", format!("# read again\n{text}"));
-    place.snapshot("node-plan-register-bounds", &plan(&["register", "other.toml", "--rounds", "5"]));
+    place
+        .snapshot("node-plan-register-bounds", &plan(&["register", "other.toml", "--rounds", "5"]));
     snapshot("node-plan-diff", &["diff"]);
     snapshot("node-plan-show-same", &["show"]);
-    std::fs::write(place.path("north/policy.toml"), "[defaults]\nsecond_person = true\n").expect("is a folder");
+    std::fs::write(place.path("north/policy.toml"), "[defaults]\nsecond_person = true\n")
+        .expect("is a folder");
     snapshot("node-plan-approve-waiting", &["approve"]);
     snapshot("node-plan-countersign-same", &["countersign"]);
 }
