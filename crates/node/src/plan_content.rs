@@ -1,12 +1,19 @@
 //! What a plan reads and sends, as far as its text tells without running it.
 
+use protocol::RuntimeKind;
 use training_plan::plan::{Data, Features, Missing, Standardize};
+use training_plan::statistics::{Columns, Query};
 use training_plan::{Bundle, Plan, normal};
 
 use crate::administration::{PlanContent, PlanTensor};
 
 /// Looks at a plan's text.
 pub(crate) fn of(bundle: &Bundle) -> PlanContent {
+    if let Ok(query) = Query::of_bundle(bundle)
+        && bundle.runtime() == RuntimeKind::Statistics
+    {
+        return statistics(&query);
+    }
     match Plan::parse(bundle) {
         Ok(plan) => native(&plan),
         Err(_) => PlanContent { packages: normal::imports(bundle), ..PlanContent::default() },
@@ -19,9 +26,31 @@ fn native(plan: &Plan) -> PlanContent {
         name: plan.name().to_owned(),
         reads: reads(plan.data()),
         tensors: tensors(plan),
+        sends: Vec::new(),
         metrics: std::iter::once("loss".to_owned()).chain(metrics).collect(),
         packages: Vec::new(),
     }
+}
+
+fn statistics(query: &Query) -> PlanContent {
+    let mut reads = vec![match query.columns() {
+        Columns::All => "every numeric column that is not withheld".to_owned(),
+        Columns::Named(names) => format!("the columns {}", names.join(", ")),
+    }];
+    let mut whose = "of all rows".to_owned();
+    if let Some(grouping) = query.group_by() {
+        reads.push(format!("the column {} for the groups", grouping.column));
+        whose = format!("apart for {}", grouping.values.join(", "));
+    }
+    let measures: Vec<&str> = query.measures().iter().map(|measure| measure.as_str()).collect();
+    let mut sends = vec![format!("{} of each column, {whose}", measures.join(", "))];
+    sends.extend(query.histograms().iter().map(|(column, edges)| {
+        let edges = edges.as_slice();
+        let (first, last) = (edges[0], edges[edges.len() - 1]);
+        format!("a histogram of {column} with {} bins from {first} to {last}", edges.len() - 1)
+    }));
+    sends.push("without counts of few patients and what would tell them".to_owned());
+    PlanContent { name: "statistics".to_owned(), reads, sends, ..PlanContent::default() }
 }
 
 fn reads(data: &Data) -> Vec<String> {

@@ -255,16 +255,16 @@ pub const MIGRATIONS: Migrations = Migrations {
             CREATE TABLE node_statistics_queries (
                 round_id TEXT PRIMARY KEY,
                 researcher TEXT NOT NULL,
-                dataset_id TEXT NOT NULL,
+                dataset TEXT NOT NULL,
                 charged_at INTEGER NOT NULL
             );
             CREATE INDEX node_statistics_queries_by_researcher
-                ON node_statistics_queries (researcher, dataset_id, charged_at);
+                ON node_statistics_queries (researcher, dataset, charged_at);
             CREATE TABLE node_statistics_cohorts (
-                dataset_id TEXT NOT NULL,
+                dataset TEXT NOT NULL,
                 digest TEXT NOT NULL,
                 body BLOB NOT NULL,
-                PRIMARY KEY (dataset_id, digest)
+                PRIMARY KEY (dataset, digest)
             );
         ",
         },

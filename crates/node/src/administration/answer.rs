@@ -319,6 +319,9 @@ pub struct PlanContent {
     pub reads: Vec<String>,
     /// The tensors of an update, in order; none where only running the plan tells.
     pub tensors: Vec<PlanTensor>,
+    /// What it sends in words, where it is no model.
+    #[serde(default)]
+    pub sends: Vec<String>,
     /// The measured values that it may send.
     pub metrics: Vec<String>,
     /// The packages that it imports.

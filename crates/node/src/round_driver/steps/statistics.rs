@@ -3,7 +3,7 @@
 use protocol::{Code, RuntimeKind, Timestamp};
 use runtime::Cohort;
 
-use super::{Fault, Work};
+use super::{Fault, Work, judge};
 use crate::policy::{Denial, Terms};
 use crate::registry::{self, statistics};
 use crate::round_log::chain;
@@ -19,11 +19,11 @@ pub(super) async fn charge(work: &Work, terms: &Terms) -> Result<(), Fault> {
     let rules = terms.statistics.clone();
     let request = &work.request;
     let (id, researcher) = (request.round_id, request.researcher_id.clone());
-    let dataset = request.dataset_id;
+    let dataset = judge::dataset(work)?.name;
     let now = work.site.clock.now();
     let since = Timestamp::from_milliseconds(now.milliseconds().saturating_sub(DAY));
     let charged = work.site.database.write(move |transaction| {
-        let whose = (id, &researcher, dataset);
+        let whose = (id, &researcher, &dataset);
         let before = statistics::charged(transaction, whose, since)?;
         if before.lately >= rules.per_day {
             let denial = Denial::beyond("statistics_per_day", rules.per_day, before.lately + 1);
@@ -42,14 +42,14 @@ pub(super) async fn charge(work: &Work, terms: &Terms) -> Result<(), Fault> {
 /// as an answered one.
 pub(super) fn guard(work: &Work, terms: &Terms, cohorts: Vec<Cohort>) -> Result<(), Fault> {
     let least = terms.statistics.minimum_difference;
-    let dataset = work.request.dataset_id;
+    let dataset = judge::dataset(work)?.name;
     let judged = work.site.database.write_blocking(move |transaction| {
-        let smallest = statistics::smallest_difference(transaction, dataset, &cohorts)?;
+        let smallest = statistics::smallest_difference(transaction, &dataset, &cohorts)?;
         match smallest.filter(|smallest| *smallest < least) {
             Some(smallest) => {
                 Ok(Err(Denial::beyond("statistics_minimum_difference", least, smallest)))
             }
-            None => Ok(Ok(statistics::remember(transaction, dataset, &cohorts)?)),
+            None => Ok(Ok(statistics::remember(transaction, &dataset, &cohorts)?)),
         }
     });
     settle(judged)

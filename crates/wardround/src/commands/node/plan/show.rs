@@ -59,6 +59,11 @@ fn content_in_words(content: &PlanContent) -> String {
             text.push_str(&format!("  {:<8}  {line}\n", if place == 0 { word } else { "" }));
         }
     };
+    if !content.sends.is_empty() {
+        lines("reads", content.reads.clone());
+        lines("sends", content.sends.clone());
+        return text;
+    }
     if content.tensors.is_empty() {
         lines("reads", vec!["whatever of the dataset its program asks for".to_owned()]);
         lines("sends", vec!["what its program declares: only running it tells".to_owned()]);
