@@ -92,8 +92,29 @@ fn three_hospitals_say_together_what_all_their_rows_say_though_one_is_killed() {
     let again = submit(&federation, "sizes-again", QUERY);
     assert_eq!(again.plan, experiment.plan);
     assert_eq!(again.await_model(), model);
+    saved_as_files(&federation, &table);
     let shown = federation.hospital("south").rounds(&experiment.id);
     assert_eq!(shown[0]["code"], "ok");
+}
+
+/// Whoever does not ask for anything else waits for the table, and finds it in files.
+fn saved_as_files(federation: &Federation, table: &Value) {
+    let file = write(federation, "sizes-saved", QUERY);
+    let name = federation.folder().join("sizes");
+    let (file, output) = (file.to_string_lossy(), name.to_string_lossy());
+    let submit = ["experiment", "submit", &file, "--output", &output];
+    let printed = federation.coordinator.document(&submit);
+    assert_eq!(&printed["table"], table);
+    let read = |ending: &str| {
+        let path = PathBuf::from(format!("{output}{ending}"));
+        std::fs::read_to_string(path).expect("the table is saved")
+    };
+    let saved: Value = serde_json::from_str(&read(".json")).expect("it is JSON");
+    assert_eq!(&saved, table);
+    assert_eq!(read(".csv").lines().count(), 4, "a header and three columns");
+    assert!(read("-histograms.csv").starts_with("group,column,from,to,count\n,radius_mean,,"));
+    let page = read(".html");
+    assert!(page.contains("Histogram of radius_mean") && page.contains("described by 3 sites"));
 }
 
 #[test]
