@@ -51,7 +51,15 @@ impl Federation {
         };
         let home = text(&folder.path().join("coordinator"));
         run(&program, &["coordinator", "init", "--dir", &home])?;
-        let start = ["coordinator", "start", "--dir", &home, "--listen", "127.0.0.1:0"];
+        let start = [
+            "coordinator",
+            "start",
+            "--dir",
+            &home,
+            "--insecure-loopback",
+            "--listen",
+            "127.0.0.1:0",
+        ];
         let mut coordinator = Daemon::start("coordinator", &mut command(&program, &start))?;
         let listening = coordinator.await_event("listening")?;
         let address = listening.value["address"].as_str().context("no address")?;
@@ -182,7 +190,8 @@ pub fn time_coordinator() -> anyhow::Result<Duration> {
     let (program, folder) = (program()?, tempfile::tempdir()?);
     let home = text(folder.path());
     run(&program, &["coordinator", "init", "--dir", &home])?;
-    let start = ["coordinator", "start", "--dir", &home, "--listen", "127.0.0.1:0"];
+    let start =
+        ["coordinator", "start", "--dir", &home, "--insecure-loopback", "--listen", "127.0.0.1:0"];
     let begun = Instant::now();
     let mut coordinator = Daemon::start("coordinator", &mut command(&program, &start))?;
     Ok(coordinator.await_event("listening")?.at - begun)

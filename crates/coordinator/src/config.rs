@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use identity::Authority;
 use round::experiment::StateName;
 use serde::Deserialize;
 use store::configuration::{self, Configuration, Form};
-use store::{Durability, write_whole};
+use store::{Clock, Durability, SystemClock, write_whole};
+use transport::Address;
 
 /// All that a coordinator is told before it starts.
 ///
@@ -21,6 +23,13 @@ pub struct Config {
     pub folder: PathBuf,
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The address that members dial, where it is another than the one listened on; empty where it is not.
+    pub address: String,
+    /// Further names and addresses that the coordinator's certificate is for.
+    pub names: Vec<String>,
+    /// Serves plain loopback, where callers say who they are and are believed: for tests and benchmarks.
+    #[serde(skip)]
+    pub insecure_loopback: bool,
     /// Most connections at once.
     pub connections: usize,
     /// Most connections at once from one address.
@@ -61,6 +70,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The address that members shall dial is none.
+    #[error(transparent)]
+    Address(#[from] transport::address::Error),
+    /// The authority cannot be made.
+    #[error(transparent)]
+    Authority(#[from] identity::authority::Error),
     /// The folder or its configuration cannot be written.
     #[error("folder {} cannot be made a coordinator's", path.display())]
     Unwritable {
@@ -71,19 +86,28 @@ pub enum Error {
     },
 }
 
-/// Makes a folder a coordinator's, with a commented configuration of nothing but defaults.
+/// Makes a folder a coordinator's, with an authority of its own and a commented configuration of nothing but defaults,
+/// but for the address that members dial.
 ///
 /// # Errors
 ///
 /// Returns [`Error::Exists`] for a folder that is one already, [`Error::Unwritable`] for one that cannot be written.
-pub fn init(folder: &Path) -> Result<(), Error> {
+pub fn init(folder: &Path, address: Option<&str>) -> Result<(), Error> {
+    let address = address.map(str::parse::<Address>).transpose()?.map(Address::encrypted);
     let path = folder.join(FILE);
     if path.exists() {
         return Err(Error::Exists { path: folder.to_owned() });
     }
     let unwritable = |source| Error::Unwritable { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(unwritable)?;
-    write_whole(&path, TEMPLATE.as_bytes(), Durability::PowerLoss).map_err(unwritable)
+    let authority = Config::new(folder).authority();
+    if !Authority::exists(&authority) {
+        Authority::create(&authority, SystemClock.now())?;
+    }
+    let stated = address.map(|address| format!("\naddress = \"{address}\"\n"));
+    let text = stated
+        .map_or_else(|| TEMPLATE.to_owned(), |text| TEMPLATE.replace("\naddress = \"\"\n", &text));
+    write_whole(&path, text.as_bytes(), Durability::PowerLoss).map_err(unwritable)
 }
 
 impl Config {
@@ -104,10 +128,16 @@ impl Config {
         let form = Form { role: "coordinator", prefix: VARIABLES, keys: TEMPLATE_KEYS };
         let read = Configuration::read(&folder.join(FILE), form, variables)?;
         let config = Self { folder: folder.to_owned(), ..read.parse_into()? };
-        match config.broken_rule() {
-            Some(key) => Err(read.broken(key, "must be at least 1").into()),
-            None => Ok(config),
+        if let Some(key) = config.broken_rule() {
+            return Err(read.broken(key, "must be at least 1").into());
         }
+        if !config.address.is_empty() && config.address.parse::<Address>().is_err() {
+            return Err(read.broken("address", "must be of the form https://host:port").into());
+        }
+        if config.names.iter().any(|name| !is_certifiable(name)) {
+            return Err(read.broken("names", "must be host names and IP addresses").into());
+        }
+        Ok(config)
     }
 
     /// Where the database is.
@@ -118,6 +148,31 @@ impl Config {
     /// Where the artifacts are.
     pub fn artifacts(&self) -> PathBuf {
         self.folder.join("artifacts")
+    }
+
+    /// Where the authority is.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("authority")
+    }
+
+    /// The address that members dial, given the one that is listened on.
+    pub(crate) fn public_address(&self, listening: SocketAddr) -> Address {
+        // An address that is none is refused when the configuration is read.
+        self.address.parse().map_or_else(|_| Address::from(listening), Address::encrypted)
+    }
+
+    /// The names that the coordinator's certificate is for.
+    pub(crate) fn certified_names(&self) -> Vec<String> {
+        let public = self.public_address(self.listen);
+        let own = [public.host(), "localhost", "127.0.0.1", "::1"];
+        let mut names: Vec<String> = own.into_iter().map(str::to_owned).collect();
+        if !self.listen.ip().is_unspecified() {
+            names.push(self.listen.ip().to_string());
+        }
+        names.extend(self.names.iter().cloned());
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Where a running coordinator says on which address it listens.
@@ -160,6 +215,9 @@ impl Default for Config {
         Self {
             folder: PathBuf::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            address: String::new(),
+            names: Vec::new(),
+            insecure_loopback: false,
             connections: 1024,
             connections_per_address: 256,
             open_experiments: 64,
@@ -176,6 +234,11 @@ impl Default for Config {
     }
 }
 
+fn is_certifiable(name: &str) -> bool {
+    format!("https://{name}:1").parse::<Address>().is_ok()
+        || name.parse::<std::net::IpAddr>().is_ok()
+}
+
 /// The configuration's file in its folder.
 const FILE: &str = "coordinator.toml";
 
@@ -183,6 +246,8 @@ const VARIABLES: &str = "WARDROUND_COORDINATOR_";
 
 const TEMPLATE_KEYS: &[&str] = &[
     "listen",
+    "address",
+    "names",
     "connections",
     "connections_per_address",
     "open_experiments",
@@ -199,8 +264,13 @@ const TEMPLATE_KEYS: &[&str] = &[
 const TEMPLATE: &str = r#"# The configuration of a Wardround coordinator. Every key may be left out: what is written here is its default.
 # The environment variable WARDROUND_COORDINATOR_<KEY> wins over the file.
 
-# The address to listen on; port 0 takes a free one. Only this machine is served until identities exist.
+# The address to listen on; port 0 takes a free one.
 listen = "127.0.0.1:7400"
+# The address that nodes and researchers dial, as it stands in join tokens: "https://ward.example:7400". Where it is
+# empty, it is the address listened on.
+address = ""
+# Further host names and addresses that the coordinator's certificate is for; this machine's and those above always are.
+names = []
 # Most connections at once, and from one address.
 connections = 1024
 connections_per_address = 256
@@ -268,8 +338,23 @@ mod tests {
     #[test]
     fn a_folder_is_made_a_coordinators_once() {
         let folder = tempfile::tempdir().unwrap();
-        init(folder.path()).unwrap();
-        assert!(Config::load(folder.path(), []).is_ok());
-        assert!(matches!(init(folder.path()), Err(Error::Exists { .. })));
+        init(folder.path(), None).unwrap();
+        let config = Config::load(folder.path(), []).unwrap();
+        assert!(Authority::exists(&config.authority()));
+        assert!(matches!(init(folder.path(), None), Err(Error::Exists { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_made_with_the_address_that_members_dial() {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), Some("ward.example:7400")).unwrap();
+        let config = Config::load(folder.path(), []).unwrap();
+        let listening = SocketAddr::from(([0, 0, 0, 0], 7400));
+        let address = config.public_address(listening);
+        assert_eq!(address.to_string(), "https://ward.example:7400");
+        assert!(config.certified_names().contains(&"ward.example".to_owned()));
+        assert!(load("address = \"ward\"", &[]).is_err());
+        assert!(load("names = [\"two words\"]", &[]).is_err());
+        assert!(load("names = [\"ward.example\", \"10.0.0.1\", \"fd00::1\"]", &[]).is_ok());
     }
 }

@@ -7,6 +7,7 @@
 //! Start reading at [`Coordinator::open`] and [`Coordinator::run`], then the director, the one task that changes
 //! experiments: take what happened, commit it, perform what follows.
 
+pub mod administration;
 pub mod config;
 pub mod folder;
 pub mod service;
@@ -16,8 +17,10 @@ mod bodies;
 mod checkpoint;
 mod director;
 mod door;
+mod enrolment_service;
 mod history;
 mod listing;
+mod membership;
 mod message;
 mod node_service;
 mod possession;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::Authority;
 use protocol::wire::MAXIMUM_MESSAGE;
+use protocol::wire::v1::enrolment_service_server::EnrolmentServiceServer;
 use protocol::wire::v1::node_service_server::NodeServiceServer;
 use protocol::wire::v1::researcher_service_server::ResearcherServiceServer;
 use store::artifact::{self, ArtifactStore};
@@ -15,10 +17,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use transport::server::security::{Security, Tls};
 use transport::{Address, Server, server};
 
+use crate::administration::{self, Listener, Office, open_authority};
 use crate::config::Config;
 use crate::director::Director;
+use crate::enrolment_service::{Enrolments, LONGEST_REQUEST};
+use crate::membership::Membership;
 use crate::node_service::Nodes;
 use crate::record;
 use crate::researcher_service::Researchers;
@@ -32,10 +38,19 @@ use crate::{bodies, retention, scalars, tables};
 pub struct Coordinator {
     shared: Arc<Shared>,
     server: Server,
+    door: Door,
     director: Director,
     scalars: mpsc::Receiver<Given>,
     handle: Handle,
     _lock: FolderLock,
+}
+
+/// What lets members in.
+#[derive(Debug)]
+struct Door {
+    enrolments: Option<Enrolments>,
+    authority: Option<Arc<Authority>>,
+    administration: Listener,
 }
 
 /// What can be known of a coordinator from outside; clones share it.
@@ -61,6 +76,9 @@ pub enum Error {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] server::Error),
+    /// The authority cannot be used.
+    #[error(transparent)]
+    Administration(#[from] administration::Error),
     /// The address file cannot be written.
     #[error("folder {} cannot be written", folder.display())]
     Unwritable {
@@ -94,12 +112,16 @@ impl Coordinator {
         let settings = artifact::Settings { reserve: config.reserve_bytes, ..Default::default() };
         let artifacts = ArtifactStore::open(&config.artifacts(), settings, Arc::clone(&clock))?;
         bodies::restore(&database, &artifacts)?;
-        let server = Server::bind(
-            config.listen,
-            transport::Security::InsecureLoopback,
-            server_settings(&config),
-        )
-        .await?;
+        let membership = Arc::new(Membership::open(database.clone(), Arc::clone(&clock))?);
+        let authority = if config.insecure_loopback {
+            None
+        } else {
+            Some(Arc::new(open_authority(&config, &clock, &membership).await?))
+        };
+        let security = security(authority.as_deref(), &membership)?;
+        let server = Server::bind(config.listen, security, server_settings(&config)).await?;
+        let address = config.public_address(server.socket_address());
+        let office = Office { membership: Arc::clone(&membership), authority, address };
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let (scalar_sender, scalars) = mpsc::channel(SCALARS);
         let (pausing, paused) = watch::channel(false);
@@ -121,7 +143,12 @@ impl Coordinator {
         });
         let director = Director::start(Arc::clone(&shared), inbox, pausing).await?;
         publish_address(&shared.config, &handle)?;
-        Ok(Self { shared, server, director, scalars, handle, _lock: lock })
+        let enrolments = office.authority.clone().map(|own| Enrolments::new(own, membership));
+        let authority = office.authority.clone();
+        let administration = Listener::open(&shared.config.folder, office)
+            .map_err(|source| Error::Unwritable { folder: shared.config.folder.clone(), source })?;
+        let door = Door { enrolments, authority, administration };
+        Ok(Self { shared, server, door, director, scalars, handle, _lock: lock })
     }
 
     /// The coordinator's address and what else can be known of it.
@@ -136,10 +163,11 @@ impl Coordinator {
     /// Returns [`Error::Storage`] when the coordinator had to stop because nothing can be committed any more; what
     /// was acknowledged is safe, and a restart goes on from there.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { shared, server, director, scalars, handle: _, _lock } = self;
+        let Self { shared, server, door, director, scalars, handle: _, _lock } = self;
         let stop = shared.shutdown.clone();
         let readers = TaskTracker::new();
-        let router = router(&shared, &readers);
+        let router = router(&shared, &readers, door.enrolments);
+        let administering = door.administration.serve(stop.clone());
         let serving = server.serve(router, stop.clone().cancelled_owned());
         let directing = async {
             let ended = director.run().await;
@@ -155,9 +183,9 @@ impl Coordinator {
             shared.registry.close();
         };
         let writing = scalars::write(Arc::clone(&shared), scalars);
-        let sweeping = sweep(&shared);
-        let (directed, (), (), (), ()) =
-            tokio::join!(directing, serving, stopping, writing, sweeping);
+        let sweeping = sweep(&shared, door.authority.as_deref());
+        let (directed, (), (), (), (), ()) =
+            tokio::join!(directing, serving, stopping, writing, sweeping, administering);
         readers.close();
         readers.wait().await;
         // The address is nobody's now; a file that stays behind is overwritten by the next start.
@@ -186,13 +214,36 @@ impl Handle {
     }
 }
 
-fn router(shared: &Arc<Shared>, readers: &TaskTracker) -> axum::Router {
+/// How callers are known: by their certificates, or by what they say.
+fn security(
+    authority: Option<&Authority>,
+    membership: &Arc<Membership>,
+) -> Result<Security, Error> {
+    let Some(authority) = authority else { return Ok(Security::InsecureLoopback) };
+    Ok(Security::Tls(Tls {
+        config: authority.server_config().map_err(administration::Error::from)?,
+        roster: Arc::clone(membership.roll()) as _,
+        connections: membership.connections().clone(),
+        time: authority.time().clone(),
+        open_path: transport::enrolment::ENROL_PATH,
+    }))
+}
+
+fn router(
+    shared: &Arc<Shared>,
+    readers: &TaskTracker,
+    enrolments: Option<Enrolments>,
+) -> axum::Router {
     let nodes = NodeServiceServer::new(Nodes::new(Arc::clone(shared), readers.clone()))
         .max_decoding_message_size(MAXIMUM_MESSAGE)
         .max_encoding_message_size(MAXIMUM_MESSAGE);
     let researchers = ResearcherServiceServer::new(Researchers::new(Arc::clone(shared)))
         .max_decoding_message_size(MAXIMUM_MESSAGE);
-    let services = Routes::new(nodes).add_service(researchers);
+    let mut services = Routes::new(nodes).add_service(researchers);
+    if let Some(enrolments) = enrolments {
+        let enrolments = EnrolmentServiceServer::new(enrolments);
+        services = services.add_service(enrolments.max_decoding_message_size(LONGEST_REQUEST));
+    }
     let shelf = Arc::new(Shelf::new(Arc::clone(shared)));
     server::one_port(services, transport::artifact::routes(shelf, shared.config.silence()))
 }
@@ -212,10 +263,17 @@ fn publish_address(config: &Config, handle: &Handle) -> Result<(), Error> {
         .map_err(|source| Error::Unwritable { folder: config.folder.clone(), source })
 }
 
-/// Now and then drops files that nobody wants.
-async fn sweep(shared: &Arc<Shared>) {
+/// Now and then drops files that nobody wants, and renews the coordinator's own certificate.
+async fn sweep(shared: &Arc<Shared>, authority: Option<&Authority>) {
     let mut orphans = retention::Orphans::default();
     loop {
+        match authority.map(Authority::renew_own) {
+            Some(Ok(true)) => tracing::info!("the coordinator's certificate is renewed"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the coordinator's certificate cannot be renewed");
+            }
+            Some(Ok(false)) | None => {}
+        }
         if let Err(error) = orphans.sweep(shared).await {
             tracing::warn!(%error, "the artifacts cannot be swept");
         }

@@ -4,7 +4,35 @@ use store::database::{Migration, Migrations};
 
 /// Everything the coordinator knows that is not an event of a machine.
 pub(crate) const MIGRATIONS: Migrations =
-    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION, BODIES] };
+    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION, BODIES, MEMBERS] };
+
+/// Who may take part, and who may come to.
+///
+/// Of a token there is the digest of its secret only. A member that was put out stays, so that its name is not given
+/// to somebody else by mistake.
+const MEMBERS: Migration = Migration {
+    version: 4,
+    sql: "
+            CREATE TABLE tokens (
+                secret TEXT PRIMARY KEY,
+                member TEXT NOT NULL,
+                replaces INTEGER NOT NULL,
+                made_at INTEGER NOT NULL,
+                expires_at INTEGER NOT NULL,
+                used_at INTEGER,
+                used_by TEXT
+            ) WITHOUT ROWID;
+            CREATE TABLE members (
+                member TEXT PRIMARY KEY,
+                identity TEXT NOT NULL UNIQUE,
+                fingerprint TEXT NOT NULL,
+                serial TEXT NOT NULL,
+                certificate_expires_at INTEGER NOT NULL,
+                enrolled_at INTEGER NOT NULL,
+                revoked_at INTEGER
+            ) WITHOUT ROWID;
+        ",
+};
 
 /// Short files, which are on the disk with the row that names them.
 const BODIES: Migration = Migration {

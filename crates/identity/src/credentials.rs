@@ -88,15 +88,18 @@ pub enum Error {
 
 impl Application {
     /// Prepares to join with a token: makes an identity and a key of TLS in `folder`, or takes those that are there.
+    /// A member may join anew in its own folder, and keeps its identity.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Exists`] for a folder whose member has joined already and
-    /// [`Error::Key`] or [`Error::File`] for one that cannot be used.
+    /// Returns [`Error::Exists`] for a folder of another member and [`Error::Key`] or [`Error::File`] for one that
+    /// cannot be used.
     pub fn begin(folder: &Path, token: &Token) -> Result<Self, Error> {
         if let Ok(certificates) = Certificates::read(&folder.join(TLS)) {
             let member = certificates.certified.member;
-            return Err(Error::Exists { path: folder.to_owned(), member });
+            if member != token.member {
+                return Err(Error::Exists { path: folder.to_owned(), member });
+            }
         }
         file::make_private(folder)?;
         Ok(Self {

@@ -51,7 +51,15 @@ impl Coordinator {
     fn start_with(&mut self, more: &[&str]) {
         assert!(self.daemon.is_none(), "the coordinator runs already");
         let home = self.home.to_string_lossy();
-        let start = ["coordinator", "start", "--dir", &home, "--listen", &self.address];
+        let start = [
+            "coordinator",
+            "start",
+            "--dir",
+            &home,
+            "--insecure-loopback",
+            "--listen",
+            &self.address,
+        ];
         let log = self.log();
         let arguments = [&start[..], more].concat();
         let daemon = Daemon::start("the coordinator", &self.program, &arguments, &log);

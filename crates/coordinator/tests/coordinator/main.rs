@@ -9,6 +9,7 @@ mod experiments;
 mod federation;
 mod files;
 mod hostile;
+mod identities;
 mod late;
 mod limits;
 mod possession;

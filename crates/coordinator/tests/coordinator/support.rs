@@ -20,7 +20,7 @@ use protocol::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use transport::artifact::client;
-use transport::{Address, ArtifactClient, Caller, Line, dial};
+use transport::{Address, ArtifactClient, Caller, Identity, Line, dial};
 use uuid::Uuid;
 
 /// No wait of a test is longer.
@@ -47,7 +47,10 @@ impl Server {
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {
-        let coordinator = Coordinator::open(config).await.expect("the coordinator opens");
+        Self::run(Coordinator::open(config).await.expect("the coordinator opens"))
+    }
+
+    pub(crate) fn run(coordinator: Coordinator) -> Self {
         let handle = coordinator.handle();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(coordinator.run(async {
@@ -80,6 +83,7 @@ impl Server {
 pub(crate) fn test_config(folder: &Path) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        insecure_loopback: true,
         retry_delay_milliseconds: 20,
         silence_seconds: 5,
         shutdown_seconds: 1,
@@ -519,8 +523,12 @@ impl Researcher {
 
     pub(crate) async fn dial_as(name: &str, address: &Address, scratch: &Path) -> Self {
         let caller = Caller::Researcher(name.parse().unwrap());
-        let line = dial(address, &caller, Default::default()).await.expect("the line stands");
-        let files = ArtifactClient::new(address.clone(), caller, client::Settings::default());
+        Self::dial_with(caller.into(), address, scratch).await
+    }
+
+    pub(crate) async fn dial_with(identity: Identity, address: &Address, scratch: &Path) -> Self {
+        let line = dial(address, &identity, Default::default()).await.expect("the line stands");
+        let files = ArtifactClient::new(address.clone(), identity, client::Settings::default());
         Self { calls: ResearcherServiceClient::new(line), files, scratch: scratch.to_owned() }
     }
 

@@ -1,13 +1,16 @@
 //! `wardround coordinator …`
 
 mod init;
+mod members;
 mod nodes;
 mod start;
 mod status;
+mod token;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use coordinator::administration::{self, Answer, Request};
 use coordinator::folder::{Stopped, Whereabouts};
 use researcher::Client;
 
@@ -19,13 +22,17 @@ use crate::printer::Printer;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a folder a coordinator's.
-    Init(super::Folder),
+    Init(init::Arguments),
     /// Run the coordinator until it is told to end.
     Start(start::Arguments),
     /// Show how the coordinator is.
     Status(Whom),
-    /// List the nodes that have ever greeted it.
-    Nodes(Whom),
+    /// Make a token with which a node or a researcher may join.
+    Token(token::Arguments),
+    /// List the nodes that have ever greeted it, list those that have joined, or put one out.
+    Nodes(nodes::Arguments),
+    /// List the researchers that have joined, or put one out.
+    Researchers(members::Researchers),
 }
 
 /// Which coordinator: one that is reached by its address, or the one of a folder on this machine.
@@ -74,11 +81,26 @@ fn belongs_to_a_coordinator(folder: &Path) -> Result<(), Failure> {
     ))
 }
 
+/// Asks the coordinator of a folder for what only its operator may.
+async fn administer(folder: &Path, request: &Request) -> Result<Answer, Failure> {
+    belongs_to_a_coordinator(folder)?;
+    let answered = administration::ask(folder, std::env::vars(), request).await;
+    answered.map_err(|error| {
+        let failure = Failure::from_error(&error);
+        match error {
+            administration::Error::Refused { hint: Some(hint), .. } => failure.hint(hint),
+            _ => failure,
+        }
+    })
+}
+
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
     match command {
-        Command::Init(folder) => init::run(folder, printer),
+        Command::Init(arguments) => init::run(arguments, printer),
         Command::Start(arguments) => start::run(arguments, printer),
         Command::Status(whom) => wait(status::run(whom, printer)),
-        Command::Nodes(whom) => wait(nodes::run(whom, printer)),
+        Command::Token(arguments) => wait(token::run(arguments, printer)),
+        Command::Nodes(arguments) => wait(nodes::run(arguments, printer)),
+        Command::Researchers(researchers) => wait(members::researchers(researchers, printer)),
     }
 }

@@ -32,7 +32,15 @@ impl Federation {
         let home = folder.join("coordinator");
         let home_text = home.to_string_lossy();
         process::run(&["coordinator", "init", "--dir", &home_text])?;
-        let start = ["coordinator", "start", "--dir", &home_text, "--listen", "127.0.0.1:0"];
+        let start = [
+            "coordinator",
+            "start",
+            "--dir",
+            &home_text,
+            "--listen",
+            "127.0.0.1:0",
+            "--insecure-loopback",
+        ];
         let coordinator =
             Daemon::start("the coordinator", &start, &folder.join("coordinator.log"))?;
         let url = url(&coordinator.ready)?;

@@ -25,7 +25,7 @@ fn a_coordinator_starts_only_where_it_may() {
     let place = Place::new();
     place.snapshot("coordinator-start-no-folder", &["coordinator", "start", "--dir", "nowhere"]);
     place.done(&["coordinator", "init", "--dir", "coordinator"]);
-    let start = ["coordinator", "start", "--dir", "coordinator", "--listen"];
+    let start = ["coordinator", "start", "--dir", "coordinator", "--insecure-loopback", "--listen"];
     place.snapshot("coordinator-start-open", &[&start[..], &["0.0.0.0:0"]].concat());
     place.snapshot("coordinator-start-bad-address", &[&start[..], &["7400"]].concat());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -37,7 +37,15 @@ fn a_coordinator_starts_only_where_it_may() {
 fn daemons_say_when_they_are_ready_and_end_when_they_are_asked() {
     let place = Place::new();
     place.done(&["coordinator", "init", "--dir", "coordinator"]);
-    let start = ["coordinator", "start", "--dir", "coordinator", "--listen", "127.0.0.1:0"];
+    let start = [
+        "coordinator",
+        "start",
+        "--dir",
+        "coordinator",
+        "--insecure-loopback",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let mut coordinator = Daemon::start(&place, &start);
     let line = coordinator.await_line(|line| line.starts_with("listening on"));
     let url = line.rsplit(' ').next().expect("the line ends with the address").to_owned();
@@ -70,7 +78,15 @@ fn whoever_watches_waits_for_a_coordinator_that_starts_later() {
     let id = "01890000-0000-7000-8000-00000000000e";
     let watch = Daemon::start(&place, &["experiment", "watch", id]);
     place.done(&["coordinator", "init", "--dir", "coordinator"]);
-    let start = ["coordinator", "start", "--dir", "coordinator", "--listen", &address];
+    let start = [
+        "coordinator",
+        "start",
+        "--dir",
+        "coordinator",
+        "--insecure-loopback",
+        "--listen",
+        &address,
+    ];
     let mut coordinator = Daemon::start(&place, &start);
     coordinator.await_line(|line| line.starts_with("listening on"));
     // The coordinator answers: it knows no such experiment.
@@ -98,4 +114,48 @@ fn a_running_federation_is_seen_by_everybody() {
     place.snapshot("node-pause-running", &["node", "pause", "--dir", "north"]);
     place.snapshot("node-dataset-list-running", &["node", "dataset", "list", "--dir", "north"]);
     place.done(&["node", "resume", "--dir", "north"]);
+}
+
+#[test]
+fn members_are_invited_listed_and_put_out_while_no_coordinator_runs() {
+    let place = Place::new();
+    let address = "https://ward.example:7400";
+    place.snapshot(
+        "coordinator-init-bad-address",
+        &["coordinator", "init", "--dir", "coordinator", "--address", "http://ward.example:7400"],
+    );
+    place.done(&["coordinator", "init", "--dir", "coordinator", "--address", address]);
+    let token = ["coordinator", "token", "--dir", "coordinator", "--role"];
+    let made = place.run(&[&token[..], &["node", "--name", "north", "--json"]].concat());
+    assert_eq!(made.status, 0, "{}", made.transcript());
+    let made: serde_json::Value = serde_json::from_str(&made.output).expect("is JSON");
+    let text = made["token"].as_str().expect("is a text");
+    let parsed: identity::Token = text.parse().expect("is a token");
+    assert_eq!(
+        (parsed.address.as_str(), parsed.member.to_string().as_str()),
+        (address, "node:north")
+    );
+    let shown =
+        place.run(&[&token[..], &["researcher", "--name", "ada", "--expires", "1h"]].concat());
+    let mut lines = shown.output.lines();
+    assert!(lines.next().is_some_and(|line| line.parse::<identity::Token>().is_ok()));
+    assert!(shown.output.contains("`wardround researcher init --join TOKEN`"), "{}", shown.output);
+    for (name, arguments) in [
+        ("bad-role", &["admin", "--name", "north"][..]),
+        ("bad-name", &["node", "--name", "two words"]),
+        ("too-long", &["node", "--name", "north", "--expires", "61days"]),
+    ] {
+        let command = [&token[..], arguments].concat();
+        place.snapshot(&format!("coordinator-token-{name}"), &command);
+    }
+    let dir = ["--dir", "coordinator"];
+    for role in ["nodes", "researchers"] {
+        let list = [&["coordinator", role, "list"], &dir[..]].concat();
+        place.snapshot(&format!("coordinator-{role}-list-none"), &list);
+        let revoke = [&["coordinator", role, "revoke", "nobody"], &dir[..]].concat();
+        place.snapshot(&format!("coordinator-{role}-revoke-nobody"), &revoke);
+    }
+    // What was invited and has not come may be put out, too: its token is good for nothing then.
+    let revoke = [&["coordinator", "nodes", "revoke", "north"], &dir[..]].concat();
+    place.snapshot("coordinator-nodes-revoke", &revoke);
 }

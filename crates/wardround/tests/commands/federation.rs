@@ -25,8 +25,16 @@ impl Federation {
         place.write("plan.toml", PLAN);
         place.write("experiment.toml", EXPERIMENT);
         place.done(&["coordinator", "init", "--dir", "coordinator"]);
-        let start =
-            ["coordinator", "start", "--dir", "coordinator", "--listen", "127.0.0.1:0", "--json"];
+        let start = [
+            "coordinator",
+            "start",
+            "--dir",
+            "coordinator",
+            "--insecure-loopback",
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ];
         let mut coordinator = Daemon::start(&place, &start);
         let ready = coordinator.await_event(|event| event["event"] == "listening");
         let url = ready["address"].as_str().expect("the ready line has an address").to_owned();

@@ -109,7 +109,7 @@ fn a_configuration_that_breaks_a_rule_is_refused() {
         ("open", text.replace("127.0.0.1", "0.0.0.0")),
     ] {
         place.write("coordinator/coordinator.toml", text);
-        let start = ["coordinator", "start", "--dir", "coordinator"];
+        let start = ["coordinator", "start", "--dir", "coordinator", "--insecure-loopback"];
         place.snapshot(&format!("coordinator-configuration-{name}"), &start);
     }
 }

@@ -147,8 +147,12 @@ fn serve(
     listen: std::net::SocketAddr,
     clock: &ManualClock,
 ) -> Served {
-    let config =
-        coordinator::Config { listen, shutdown_seconds: 1, ..coordinator::Config::new(folder) };
+    let config = coordinator::Config {
+        listen,
+        insecure_loopback: true,
+        shutdown_seconds: 1,
+        ..coordinator::Config::new(folder)
+    };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let opening = coordinator::Coordinator::open_with(config, clock);
     let coordinator = runtime.block_on(opening).expect("the coordinator opens");

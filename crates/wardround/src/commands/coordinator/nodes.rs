@@ -1,13 +1,33 @@
-//! `wardround coordinator nodes`.
+//! `wardround coordinator nodes …`.
 
 use researcher::overview::NodeOverview;
 
+use identity::Role;
+
+use super::members::{self, Action};
 use super::{Found, Whom};
 use crate::commands::connection::failure;
 use crate::failure::Failure;
 use crate::printer::{Printer, table};
 
-pub(super) async fn run(whom: Whom, printer: Printer) -> Result<(), Failure> {
+/// What is asked about nodes.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    whom: Whom,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    match arguments.action {
+        Some(action) => members::run(Role::Node, action, printer).await,
+        None => list(arguments.whom, printer).await,
+    }
+}
+
+async fn list(whom: Whom, printer: Printer) -> Result<(), Failure> {
     let nodes = match whom.find().await? {
         Found::Running(client) => client.nodes().await.map_err(|error| failure(&error))?,
         Found::Stopped(_, folder) => {
