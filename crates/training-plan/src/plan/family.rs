@@ -23,7 +23,9 @@ use super::{Component, Plan};
 /// model = {{ layers = [{{ dense = {{ units = {units} }} }}, "relu", {{ dense = {{ units = 1 }} }}] }}
 /// loss = {{ kind = "binary_cross_entropy" }}
 /// optimizer = {{ kind = "sgd" }}"#);
-/// let plan = |units| Plan::parse(&Bundle::native(&text(units), |_| unreachable!())?);
+/// let plan = |units| -> Result<Plan, Box<dyn std::error::Error>> {
+///     Ok(Plan::parse(&Bundle::native(&text(units), |_| unreachable!())?)?)
+/// };
 /// let bounds = FamilyBounds { most_units: Some(16), ..FamilyBounds::default() };
 /// let family = Family::of(&plan(8)?, bounds);
 /// assert!(family.judge(&plan(16)?).is_empty());

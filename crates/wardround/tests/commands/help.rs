@@ -109,6 +109,7 @@ const COMMANDS: &[&str] = &[
     "experiment show",
     "experiment history",
     "experiment download",
+    "experiment table",
     "experiment report",
     "experiment cancel",
     "experiment resume",
