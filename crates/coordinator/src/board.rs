@@ -16,6 +16,8 @@ pub(crate) struct Live {
     pub(crate) experiment: Experiment,
     /// What their nodes say of the open executions.
     pub(crate) executions: BTreeMap<RoundId, Told>,
+    /// What the owners of sites tell the researcher; told again whenever their nodes connect.
+    pub(crate) notes: BTreeMap<Site, String>,
 }
 
 /// What a node has said of an open execution.
@@ -71,6 +73,14 @@ impl Board {
             live.executions.retain(|round_id, _| open.contains(round_id));
             live.experiment = experiment;
         }
+    }
+
+    /// Keeps what a site's owner tells the researcher; says whether that is news.
+    pub(crate) fn set_note(&self, id: ExperimentId, site: &Site, note: &str) -> bool {
+        let mut experiments = self.write();
+        let Some(live) = experiments.get_mut(&id) else { return false };
+        let before = live.notes.insert(site.clone(), note.to_owned());
+        !note.is_empty() && before.as_deref() != Some(note)
     }
 
     /// Notes how far an execution is; says whether that is news. After [`MOST_STAGES`] changes nothing is.

@@ -138,10 +138,12 @@ impl Director {
             Message::Availability { node, paused } => {
                 self.note(node, |attendance| attendance.paused = paused);
             }
-            Message::PlanAnswered { node, experiment_id, dataset_id, plan, code } => {
-                self.plan_answered(&node, experiment_id, dataset_id, (plan, code));
+            Message::PlanAnswered { node, experiment_id, dataset_id, plan, code, note } => {
+                self.plan_answered(&node, (experiment_id, dataset_id), (plan, code), note);
             }
-            Message::PlanDecided { node, plan, code } => self.plan_decided(&node, plan, code),
+            Message::PlanDecided { node, plan, code, note } => {
+                self.plan_decided(&node, plan, code, note);
+            }
             Message::Progress { node, round_id, progress } => {
                 self.progress(&node, round_id, progress);
             }
@@ -329,6 +331,7 @@ fn question(submission: &Submission, dataset_id: DatasetId) -> v1::AskApproval {
         dataset_id: dataset_id.to_string(),
         plan: Some(submission.plan.clone().into()),
         runtime: submission.runtime.as_str().to_owned(),
+        message: String::new(),
     }
 }
 

@@ -12,6 +12,8 @@ pub mod config;
 pub mod folder;
 pub mod service;
 
+mod approval_desk;
+mod approval_requests;
 mod board;
 mod bodies;
 mod checkpoint;

@@ -147,7 +147,8 @@ pub(crate) fn executions(
         let waits = matches!(participant.approval, Approval::Asked | Approval::Pending);
         if waits && !open.contains_key(site) {
             executions.retain(|one| !is_of(one, site));
-            executions.push(waiting(site, registry));
+            let note = live.notes.get(site).cloned().unwrap_or_default();
+            executions.push(v1::Execution { note, ..waiting(site, registry) });
         }
     }
     executions
@@ -161,6 +162,7 @@ fn waiting(site: &Site, registry: &Registry) -> v1::Execution {
         stage: "waiting for approval".to_owned(),
         code: String::new(),
         connected: registry.is_connected(&site.node),
+        note: String::new(),
     }
 }
 
@@ -194,6 +196,7 @@ fn last_executions(
             stage: stage.to_owned(),
             code: code.unwrap_or_default(),
             connected: false,
+            note: String::new(),
         })
     })?;
     let mut executions: Vec<v1::Execution> = rows.collect::<Result<_, _>>()?;

@@ -28,9 +28,10 @@ pub(crate) enum Message {
         dataset_id: DatasetId,
         plan: Digest,
         code: Code,
+        note: String,
     },
     /// An owner has decided about a plan.
-    PlanDecided { node: NodeId, plan: Digest, code: Code },
+    PlanDecided { node: NodeId, plan: Digest, code: Code, note: String },
     /// An execution goes on.
     Progress { node: NodeId, round_id: RoundId, progress: Progress },
     /// An execution has ended.

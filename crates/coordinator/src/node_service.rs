@@ -192,11 +192,13 @@ impl Reader {
                 dataset_id: parse("plan_answer.dataset_id", &answer.dataset_id)?,
                 plan: parse("plan_answer.plan_digest", &answer.plan_digest)?,
                 code: parse("plan_answer.code", &answer.code)?,
+                note: note("plan_answer.note", answer.note)?,
             },
             FromNode::PlanDecision(decision) => Message::PlanDecided {
                 node,
                 plan: parse("plan_decision.plan_digest", &decision.plan_digest)?,
                 code: parse("plan_decision.code", &decision.code)?,
+                note: note("plan_decision.note", decision.note)?,
             },
             FromNode::RoundProgress(progress) => Message::Progress {
                 node,
@@ -286,6 +288,14 @@ fn unreadable(reply: &v1::TrainReply) -> Result<Unreadable, Error> {
     })
 }
 
+/// What an owner tells researchers, if it is short enough to be kept.
+fn note(field: &'static str, note: String) -> Result<String, Error> {
+    match note.len() <= LONGEST_NOTE {
+        true => Ok(note),
+        false => Err(Error::new(field, format!("has at most {LONGEST_NOTE} bytes"))),
+    }
+}
+
 fn stage(progress: &v1::RoundProgress) -> Result<Progress, Error> {
     match progress.stage.as_str() {
         "accepted" => Ok(Progress::Accepted { queued_before: progress.queued_before }),
@@ -298,6 +308,8 @@ fn stage(progress: &v1::RoundProgress) -> Result<Progress, Error> {
 
 /// Commands that may wait for a node that is slow to read; with more, its line is cut and all is sent again.
 const LINE_LENGTH: usize = 4096;
+/// Bytes of what an owner tells researchers; nodes send 2,000 characters at most.
+const LONGEST_NOTE: usize = 8_000;
 const MOST_OPEN_ROUNDS: usize = 10_000;
 /// A round that tells more than this is not a round; policies stop at a thousand.
 const MOST_SCALARS: u64 = 100_000;

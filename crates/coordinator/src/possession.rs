@@ -39,7 +39,8 @@ pub(crate) fn serves(
     let mut select = transaction.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM experiments WHERE researcher_id = ?1 AND plan_digest = ?2)
          OR EXISTS (SELECT 1 FROM rounds JOIN experiments USING (experiment_id)
-         WHERE researcher_id = ?1 AND model_digest = ?2 AND model_kept)",
+         WHERE researcher_id = ?1 AND model_digest = ?2 AND model_kept)
+         OR EXISTS (SELECT 1 FROM approval_requests WHERE researcher_id = ?1 AND plan_digest = ?2)",
     )?;
     Ok(select.query_row(params![researcher, digest], |row| row.get(0))?)
 }
@@ -85,6 +86,8 @@ pub(crate) fn waiting_bytes(transaction: &Transaction<'_>, caller: &Caller) -> R
         .prepare_cached(
             "SELECT coalesce(sum(size), 0) FROM brought WHERE owner = ?1
              AND NOT EXISTS (SELECT 1 FROM experiments
+             WHERE researcher_id = ?2 AND plan_digest = brought.digest)
+             AND NOT EXISTS (SELECT 1 FROM approval_requests
              WHERE researcher_id = ?2 AND plan_digest = brought.digest)
              AND NOT EXISTS (SELECT 1 FROM rounds JOIN experiments USING (experiment_id)
              WHERE researcher_id = ?2 AND model_digest = brought.digest AND model_kept)",

@@ -1,7 +1,7 @@
 //! Everything that is written when something happened: one list, one commit.
 
 use protocol::{
-    DatasetSummary, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply,
+    Code, DatasetSummary, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply,
 };
 use round::experiment::{Event, Experiment, Request, Site};
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use store::journal::{self, Journal};
 use store::rusqlite::{OptionalExtension, params};
 use store::{Transaction, database};
 
+use crate::approval_requests;
 use crate::submission::Submission;
 use crate::{bodies, possession};
 
@@ -74,6 +75,10 @@ pub(crate) enum Write {
     },
     /// The bytes of a short file.
     Body { digest: Digest, bytes: Vec<u8> },
+    /// What a node answers to a request for an approval.
+    ApprovalAnswer { node: NodeId, id: ExperimentId, plan: Digest, code: Code, note: String },
+    /// What a node says to all who ask for a plan.
+    ApprovalDecision { node: NodeId, plan: Digest, code: Code, note: String },
     /// What a node said of itself.
     Node { node: NodeId, software: String, paused: bool, datasets: Vec<DatasetSummary> },
 }
@@ -151,6 +156,12 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, now: Timestamp) -> Re
             write_reply(transaction, &reply, now)
         }
         Write::Body { digest, bytes } => bodies::keep(transaction, digest, bytes),
+        Write::ApprovalAnswer { node, id, plan, code, note } => {
+            approval_requests::answer(transaction, (node, *id, plan), (*code, note), now)
+        }
+        Write::ApprovalDecision { node, plan, code, note } => {
+            approval_requests::decide(transaction, (node, plan), (*code, note), now)
+        }
         Write::Node { node, software, paused, datasets } => {
             let node = (node, software.as_str(), *paused);
             write_node(transaction, node, datasets, now)

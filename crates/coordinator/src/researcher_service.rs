@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 use transport::Caller;
 
+use crate::approval_desk;
 use crate::director::SOFTWARE;
 use crate::door::{internal, malformed, status, status_with};
 use crate::listing;
@@ -242,6 +243,27 @@ impl ResearcherService for Researchers {
             v1::NodeSummary { connected, ..row.summary() }
         });
         Ok(Response::new(v1::ListNodesResponse { nodes: nodes.collect() }))
+    }
+
+    async fn request_approval(
+        &self,
+        request: Request<v1::RequestApprovalRequest>,
+    ) -> Result<Response<v1::ApprovalsResponse>, Status> {
+        let researcher = caller(&request)?;
+        let wire = request.into_inner();
+        check_version(wire.wire_version)?;
+        let approvals = approval_desk::request(&self.shared, researcher, wire).await?;
+        Ok(Response::new(v1::ApprovalsResponse { approvals }))
+    }
+
+    async fn approvals(
+        &self,
+        request: Request<v1::ApprovalsRequest>,
+    ) -> Result<Response<v1::ApprovalsResponse>, Status> {
+        let researcher = caller(&request)?;
+        let approvals =
+            approval_desk::list(&self.shared, researcher, &request.into_inner()).await?;
+        Ok(Response::new(v1::ApprovalsResponse { approvals }))
     }
 
     async fn status(

@@ -165,7 +165,8 @@ pub(crate) fn is_wanted(transaction: &Transaction<'_>, digest: &Digest) -> Resul
             "SELECT EXISTS (SELECT 1 FROM rounds WHERE model_digest = ?1 AND model_kept)
              OR EXISTS (SELECT 1 FROM replies WHERE update_digest = ?1 AND update_kept)
              OR EXISTS (SELECT 1 FROM brought WHERE digest = ?1)
-             OR EXISTS (SELECT 1 FROM experiments WHERE plan_digest = ?1)",
+             OR EXISTS (SELECT 1 FROM experiments WHERE plan_digest = ?1)
+             OR EXISTS (SELECT 1 FROM approval_requests WHERE plan_digest = ?1)",
         )?
         .query_row([digest.to_string()], |row| row.get(0))?;
     Ok(wanted)

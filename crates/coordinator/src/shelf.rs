@@ -8,6 +8,7 @@ use store::{Durability, Transaction};
 use transport::Caller;
 use transport::artifact::{Access, ArtifactShelf, Begun, OpenArtifact, ShelfError, Upload};
 
+use crate::approval_requests;
 use crate::message::Message;
 use crate::possession;
 use crate::record::{self, column};
@@ -109,7 +110,11 @@ impl ArtifactShelf for Shelf {
     fn allows(&self, caller: &Caller, access: &Access) -> Result<bool, ShelfError> {
         match (caller, access) {
             (Caller::Node(node), Access::Read(digest)) => {
-                Ok(self.shared.board.may_read(node, digest))
+                let (name, plan) = (node.clone(), *digest);
+                let names = move |transaction: &Transaction<'_>| {
+                    approval_requests::names(transaction, &name, &plan)
+                };
+                Ok(self.shared.board.may_read(node, digest) || self.read(names)?)
             }
             (Caller::Node(node), Access::Write(reference)) => {
                 Ok(self.shared.board.may_write(node, reference))

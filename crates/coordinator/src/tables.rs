@@ -3,8 +3,10 @@
 use store::database::{Migration, Migrations};
 
 /// Everything the coordinator knows that is not an event of a machine.
-pub(crate) const MIGRATIONS: Migrations =
-    Migrations { component: "coordinator", steps: &[FIRST, POSSESSION, BODIES, MEMBERS] };
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    component: "coordinator",
+    steps: &[FIRST, POSSESSION, BODIES, MEMBERS, APPROVAL_REQUESTS],
+};
 
 /// Who may take part, and who may come to.
 ///
@@ -31,6 +33,32 @@ const MEMBERS: Migration = Migration {
                 enrolled_at INTEGER NOT NULL,
                 revoked_at INTEGER
             ) WITHOUT ROWID;
+        ",
+};
+
+/// What researchers ask of owners before there is an experiment.
+const APPROVAL_REQUESTS: Migration = Migration {
+    version: 5,
+    sql: "
+            CREATE TABLE approval_requests (
+                request_id TEXT PRIMARY KEY,
+                researcher_id TEXT NOT NULL,
+                node TEXT NOT NULL,
+                dataset_id TEXT NOT NULL,
+                dataset TEXT NOT NULL,
+                plan TEXT NOT NULL,
+                plan_digest TEXT NOT NULL,
+                runtime TEXT NOT NULL,
+                name TEXT NOT NULL,
+                message TEXT NOT NULL,
+                requested_at INTEGER NOT NULL,
+                code TEXT NOT NULL DEFAULT '',
+                note TEXT NOT NULL DEFAULT '',
+                answered_at INTEGER,
+                UNIQUE (researcher_id, node, dataset_id, plan_digest)
+            ) WITHOUT ROWID;
+            CREATE INDEX approval_requests_by_plan ON approval_requests (plan_digest);
+            CREATE INDEX approval_requests_by_node ON approval_requests (node, plan_digest);
         ",
 };
 

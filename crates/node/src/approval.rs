@@ -120,7 +120,7 @@ pub(crate) async fn judge(
 /// Counts a round under the grant that admits it, if there is room: nothing of it may run before that is on the disk.
 pub(crate) async fn count(
     site: &Arc<Site>,
-    grant: Grant,
+    grant: Box<Grant>,
     question: &Question,
     round: protocol::RoundId,
 ) -> Result<Verdict, registry::Error> {
@@ -159,9 +159,17 @@ pub(crate) fn tell(site: &Site, asker: Asker, plan: &Digest, code: Code, note: &
         dataset_id: asker.1.to_string(),
         plan_digest: plan.to_string(),
         code: code.to_string(),
-        note: note.to_owned(),
+        note: short(note),
     }));
 }
+
+/// As much of a note as is told.
+pub(crate) fn short(note: &str) -> String {
+    note.chars().take(LONGEST_NOTE).collect()
+}
+
+/// Characters of a note that are told.
+const LONGEST_NOTE: usize = 2_000;
 
 /// The plan of a digest, where its file is here.
 pub(crate) fn read(site: &Site, digest: &Digest) -> Option<Bundle> {

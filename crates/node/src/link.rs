@@ -24,7 +24,7 @@ use v1::node_service_client::NodeServiceClient;
 use crate::approval::{self, Question};
 use crate::dispatcher::Command;
 use crate::notice::Notice;
-use crate::registry::plans::KnownPlan;
+use crate::registry::plans::{self, KnownPlan, PlanMessage};
 use crate::registry::{self, rounds};
 use crate::round_log::chain;
 use crate::site::Site;
@@ -269,7 +269,22 @@ async fn answer(site: Arc<Site>, ask: v1::AskApproval) {
     let question = parsed.question();
     // From here on a decision of the owner is told to this experiment, too.
     site.remember_question(asker, question.clone());
+    let message = PlanMessage {
+        researcher: question.researcher.clone(),
+        dataset: question.dataset,
+        text: ask.message.chars().take(LONGEST_MESSAGE).collect(),
+        at: site.clock.now(),
+    };
     let code = approval::ask(&site, parsed.into_plan(&site, &ask.experiment_name), &question).await;
+    if !message.text.is_empty() {
+        let plan = question.plan;
+        let heard =
+            site.database.write(move |transaction| plans::hear(transaction, &plan, message));
+        if let Err(error) = heard.await {
+            let error: registry::Error = error;
+            tracing::error!(error = chain(&error), "a message about a plan cannot be kept");
+        }
+    }
     approval::tell(&site, asker, &question.plan, code, &site.note_about(&question.plan));
     // An owner who decided while the answer was made was told of before it, and the answer would stand.
     let now = approval::standing(&site, &question);
@@ -340,5 +355,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 const OUTGOING: usize = 16;
 /// Questions about plans that are looked into at once; the coordinator asks again at the next line.
 const QUESTIONS: usize = 64;
+/// Characters of a message to the owner that are kept.
+const LONGEST_MESSAGE: usize = 2_000;
 /// Characters of an experiment's name that are kept.
 const LONGEST_NAME: usize = 200;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, ExperimentId, History, ResearcherId, WIRE_VERSION};
+use protocol::{ArtifactReference, Digest, ExperimentId, History, ResearcherId, WIRE_VERSION};
+use training_plan::Bundle;
 use training_plan::experiment::Selection;
 use training_plan::plan::Site;
 use training_plan::statistics::Table;
@@ -12,7 +13,8 @@ use v1::researcher_service_client::ResearcherServiceClient;
 
 use crate::follower::Follower;
 use crate::overview::{
-    CoordinatorStatus, ExperimentDetails, ExperimentOverview, FoundDataset, NodeOverview,
+    ApprovalOverview, CoordinatorStatus, ExperimentDetails, ExperimentOverview, FoundDataset,
+    NodeOverview,
 };
 use crate::submission::Submission;
 use crate::{Definition, Error, Resolved};
@@ -203,6 +205,49 @@ impl Client {
     /// It does not get across, or the file cannot be written.
     pub async fn fetch(&self, artifact: &ArtifactReference, path: &Path) -> Result<(), Error> {
         Ok(self.artifacts.download(artifact, path).await?)
+    }
+
+    /// Asks the owners of datasets for a plan, before there is an experiment; brings the plan first.
+    ///
+    /// `nodes` and `datasets` name whom to ask; where one is empty, all.
+    ///
+    /// # Errors
+    ///
+    /// No such dataset is known, the plan does not get across, or the coordinator refuses.
+    pub async fn request_approval(
+        &self,
+        plan: &Bundle,
+        (nodes, datasets): (&[String], &[String]),
+        (name, message): (&str, &str),
+    ) -> Result<Vec<ApprovalOverview>, Error> {
+        let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+        let path = folder.path().join("plan.json");
+        std::fs::write(&path, plan.bytes()).map_err(Error::file(&path))?;
+        let reference = ArtifactReference::new(plan.digest(), plan.bytes().len() as u64);
+        self.artifacts.upload(&reference, &path).await?;
+        let request = v1::RequestApprovalRequest {
+            wire_version: WIRE_VERSION,
+            nodes: nodes.to_vec(),
+            datasets: datasets.to_vec(),
+            plan: Some(reference.into()),
+            runtime: plan.runtime().as_str().to_owned(),
+            name: name.to_owned(),
+            message: message.to_owned(),
+        };
+        let answer = self.service.clone().request_approval(request).await?.into_inner();
+        answer.approvals.into_iter().map(|one| Ok(one.try_into()?)).collect()
+    }
+
+    /// What owners have answered to [`Client::request_approval`], about one plan or all.
+    ///
+    /// # Errors
+    ///
+    /// The coordinator does not answer or refuses.
+    pub async fn approvals(&self, plan: Option<&Digest>) -> Result<Vec<ApprovalOverview>, Error> {
+        let plan_digest = plan.map(ToString::to_string).unwrap_or_default();
+        let request = v1::ApprovalsRequest { plan_digest };
+        let answer = self.service.clone().approvals(request).await?.into_inner();
+        answer.approvals.into_iter().map(|one| Ok(one.try_into()?)).collect()
     }
 
     /// Cancels an experiment; open rounds are told to stop.

@@ -64,6 +64,15 @@ pub enum Occurrence {
         /// Sites that approved.
         approved: Vec<EventSite>,
     },
+    /// A site's owner tells something about the plan.
+    Note {
+        /// The site.
+        site: EventSite,
+        /// What the owner says of the plan.
+        code: Code,
+        /// What the owner tells.
+        note: String,
+    },
     /// An attempt of a round began.
     RoundStarted {
         /// The round, from 1.

@@ -1,7 +1,7 @@
 //! What a coordinator says about its experiments, nodes and itself.
 
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Code, DatasetSummary, ExperimentId, NodeId, Timestamp};
+use protocol::{ArtifactReference, Code, DatasetSummary, Digest, ExperimentId, NodeId, Timestamp};
 use serde::Serialize;
 
 /// A dataset and where it is.
@@ -68,6 +68,34 @@ pub struct ExecutionOverview {
     pub stage: String,
     /// How it ended, where it did.
     pub code: Option<Code>,
+    /// Whether the node is connected.
+    pub connected: bool,
+    /// What the owner tells, while the approval is waited for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// What one owner was asked, and has answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ApprovalOverview {
+    /// The node.
+    pub node: NodeId,
+    /// The dataset's name at the node.
+    pub dataset: String,
+    /// The plan.
+    pub plan: Digest,
+    /// What it is for.
+    pub name: String,
+    /// What the owner was told.
+    pub message: String,
+    /// The answer; none where the node has not answered.
+    pub code: Option<Code>,
+    /// What the owner tells.
+    pub note: String,
+    /// When it was asked.
+    pub requested_at: Timestamp,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
     /// Whether the node is connected.
     pub connected: bool,
 }
@@ -162,6 +190,27 @@ impl TryFrom<v1::Execution> for ExecutionOverview {
             dataset: message.dataset_name,
             stage: message.stage,
             code: code(&message.code)?,
+            connected: message.connected,
+            note: message.note,
+        })
+    }
+}
+
+impl TryFrom<v1::Approval> for ApprovalOverview {
+    type Error = wire::Error;
+
+    fn try_from(message: v1::Approval) -> Result<Self, wire::Error> {
+        let answered_at = Timestamp::from_milliseconds(message.answered_at);
+        Ok(Self {
+            node: wire::parse("approval.node_id", &message.node_id)?,
+            dataset: message.dataset_name,
+            plan: wire::parse("approval.plan_digest", &message.plan_digest)?,
+            name: message.name,
+            message: message.message,
+            code: code(&message.code)?,
+            note: message.note,
+            requested_at: Timestamp::from_milliseconds(message.requested_at),
+            answered_at: (message.answered_at > 0).then_some(answered_at),
             connected: message.connected,
         })
     }

@@ -3,14 +3,15 @@
 use protocol::wire::v1::coordinator_message::Message as ToNode;
 use protocol::wire::{CARRIED_BYTES, v1};
 use protocol::{Code, DatasetId, Digest, ExperimentId, NodeId, RoundId};
-use round::experiment::Event;
+use round::experiment::{Event, Site};
 use serde_json::json;
 
 use super::commit::After;
 use super::{Director, SOFTWARE};
+use crate::approval_requests;
 use crate::board::Stage;
 use crate::message::{Arrival, Progress};
-use crate::record::{News, Write};
+use crate::record::{self, News, Write};
 use crate::registry::Attendance;
 
 impl Director {
@@ -64,6 +65,17 @@ impl Director {
                 self.perform(live.experiment.id(), action);
             }
         }
+        let asked =
+            |transaction: &store::Transaction<'_>| approval_requests::of_node(transaction, node);
+        let asked: Result<_, record::Error> = self.shared.database.read_blocking(asked);
+        match asked {
+            Ok(asked) => {
+                for one in asked {
+                    self.shared.registry.send(node, ToNode::AskApproval(one.request.question()));
+                }
+            }
+            Err(error) => tracing::error!(%node, %error, "requests for approvals cannot be read"),
+        }
     }
 
     /// Notes what a node says of itself.
@@ -80,26 +92,47 @@ impl Director {
     pub(super) fn plan_answered(
         &mut self,
         node: &NodeId,
-        id: ExperimentId,
-        dataset_id: DatasetId,
+        (id, dataset_id): (ExperimentId, DatasetId),
         (plan, code): (Digest, Code),
+        note: String,
     ) {
-        let Some(live) = self.shared.board.get(id) else { return };
+        let Some(live) = self.shared.board.get(id) else {
+            // It may be a request for an approval, of which only its row knows.
+            let write = Write::ApprovalAnswer { node: node.clone(), id, plan, code, note };
+            return self.write(self.shared.clock.now(), write);
+        };
         let mut participants = live.experiment.participants().iter();
         let asked = participants
             .find(|(site, participant)| site.node == *node && participant.dataset_id == dataset_id);
         if let (Some((site, _)), true) = (asked, live.submission.plan.digest == plan) {
+            self.tell_note(id, site, code, &note);
             self.queue.push_back((id, Event::PlanAnswered { site: site.clone(), code }));
         }
     }
 
     /// Takes an owner's decision about a plan.
-    pub(super) fn plan_decided(&mut self, node: &NodeId, plan: Digest, code: Code) {
+    pub(super) fn plan_decided(&mut self, node: &NodeId, plan: Digest, code: Code, note: String) {
         for live in self.shared.board.all() {
             if live.submission.plan.digest == plan {
+                let id = live.experiment.id();
+                let own = live.experiment.participants().keys().filter(|site| site.node == *node);
+                for site in own {
+                    self.tell_note(id, site, code, &note);
+                }
                 let event = Event::PlanDecided { node: node.clone(), code };
-                self.queue.push_back((live.experiment.id(), event));
+                self.queue.push_back((id, event));
             }
+        }
+        let write = Write::ApprovalDecision { node: node.clone(), plan, code, note };
+        self.write(self.shared.clock.now(), write);
+    }
+
+    /// Keeps what an owner tells a researcher, and tells watchers where it is news.
+    fn tell_note(&mut self, id: ExperimentId, site: &Site, code: Code, note: &str) {
+        if self.shared.board.set_note(id, site, note) {
+            let news = News::new("note", json!({ "site": site, "code": code, "note": note }));
+            self.write(self.shared.clock.now(), Write::News { experiment_id: id, news });
+            self.pending.changed(id);
         }
     }
 

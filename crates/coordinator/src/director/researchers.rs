@@ -50,7 +50,12 @@ impl Director {
         self.pending.pauses |= self.is_pause(experiment.state());
         self.pending.after(After::Answer(answer));
         let submission = Arc::new(submission);
-        self.shared.board.put(Live { submission, experiment, executions: Default::default() });
+        self.shared.board.put(Live {
+            submission,
+            experiment,
+            executions: Default::default(),
+            notes: Default::default(),
+        });
     }
 
     /// Cancels or resumes an experiment.

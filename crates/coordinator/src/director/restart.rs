@@ -31,7 +31,12 @@ fn load_one(transaction: &Transaction<'_>, id: ExperimentId) -> Result<Live, Err
         None => Experiment::submit(submission.specification.clone(), submitted_at).0,
     };
     let experiment = restored.entries.iter().try_fold(start, replay)?;
-    Ok(Live { submission: Arc::new(submission), experiment, executions: Default::default() })
+    Ok(Live {
+        submission: Arc::new(submission),
+        experiment,
+        executions: Default::default(),
+        notes: Default::default(),
+    })
 }
 
 fn find_submission(

@@ -38,7 +38,7 @@ pub(crate) struct Claim<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Verdict {
     /// The grant admits it.
-    Admitted(Grant),
+    Admitted(Box<Grant>),
     /// A grant that counts does not.
     Denied(Denial),
     /// The grants were withdrawn.
@@ -56,13 +56,13 @@ pub(crate) fn decide(
     plan: Option<&Plan>,
     is_counted: impl Fn(u64) -> bool,
 ) -> Verdict {
-    let mut closest: Option<(usize, Verdict)> = None;
+    let mut closest: Option<(usize, Box<Verdict>)> = None;
     for one in kept {
         let found = match &one.grant {
-            None => (0, Verdict::NotSigned),
+            None => (0, Box::new(Verdict::NotSigned)),
             Some(grant) if !covers(grant, claim.plan, plan) => continue,
             Some(grant) => match claim.judge(grant, one.used, is_counted(one.number)) {
-                Ok(()) => return Verdict::Admitted(grant.clone()),
+                Ok(()) => return Verdict::Admitted(Box::new(grant.clone())),
                 Err(found) => found,
             },
         };
@@ -70,7 +70,7 @@ pub(crate) fn decide(
             closest = Some(found);
         }
     }
-    closest.map_or(Verdict::NotApproved, |(_, verdict)| verdict)
+    closest.map_or(Verdict::NotApproved, |(_, verdict)| *verdict)
 }
 
 /// Whether a grant is about a plan at all.
@@ -83,12 +83,17 @@ pub(crate) fn covers(grant: &Grant, digest: &Digest, plan: Option<&Plan>) -> boo
 
 impl Claim<'_> {
     /// Judges one grant; a refusal comes with how many bounds were met before it.
-    fn judge(self, grant: &Grant, used: u64, is_counted: bool) -> Result<(), (usize, Verdict)> {
+    fn judge(
+        self,
+        grant: &Grant,
+        used: u64,
+        is_counted: bool,
+    ) -> Result<(), (usize, Box<Verdict>)> {
         if grant.revoked.is_some() {
-            return Err((2, Verdict::Revoked));
+            return Err((2, Box::new(Verdict::Revoked)));
         }
         if grant.second == Second::Awaited {
-            return Err((1, Verdict::NotApproved));
+            return Err((1, Box::new(Verdict::NotApproved)));
         }
         let bounds = [
             self.researcher(grant),
@@ -99,7 +104,7 @@ impl Claim<'_> {
             rounds(grant, used, is_counted),
         ];
         for (place, bound) in bounds.into_iter().enumerate() {
-            bound.map_err(|denial| (3 + place, Verdict::Denied(denial)))?;
+            bound.map_err(|denial| (3 + place, Box::new(Verdict::Denied(denial))))?;
         }
         Ok(())
     }
@@ -280,7 +285,7 @@ mod tests {
             let asked = plan(&hidden, &target, &optimizer);
             let is_inside = target == "y"
                 && optimizer == "sgd"
-                && hidden.len() as u64 + 1 <= most_layers
+                && (hidden.len() as u64) < most_layers
                 && hidden.iter().all(|(kind, units)| *kind == 1 || (*kind == 0 && *units <= most_units));
             let verdict = decide(&kept, claim, Some(&asked), |_| false);
             prop_assert_eq!(matches!(verdict, Verdict::Admitted(_)), is_inside, "{:?}", verdict);

@@ -1,6 +1,8 @@
 //! The plans that a node knows, and what its owner has decided about each.
 
-use protocol::{ArtifactReference, Digest, ExperimentId, ResearcherId, RuntimeKind, Timestamp};
+use protocol::{
+    ArtifactReference, DatasetId, Digest, ExperimentId, ResearcherId, RuntimeKind, Timestamp,
+};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use store::{Transaction, rusqlite};
@@ -33,6 +35,9 @@ pub struct KnownPlan {
     /// What the owner tells whoever asked.
     #[serde(default)]
     pub answer: String,
+    /// What researchers have told the owner, the oldest first.
+    #[serde(default)]
+    pub messages: Vec<PlanMessage>,
     /// The plan's digest without comments and insignificant whitespace, where it has one.
     #[serde(default)]
     pub normal: Option<Digest>,
@@ -52,9 +57,23 @@ impl KnownPlan {
             decided_at: None,
             note: String::new(),
             answer: String::new(),
+            messages: Vec::new(),
             normal: None,
         }
     }
+}
+
+/// What a researcher has told the owner about a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanMessage {
+    /// Who.
+    pub researcher: ResearcherId,
+    /// For which dataset.
+    pub dataset: DatasetId,
+    /// What.
+    pub text: String,
+    /// When it was heard.
+    pub at: Timestamp,
 }
 
 /// What the owner has decided about a plan.
@@ -106,6 +125,30 @@ pub fn keep(transaction: &Transaction<'_>, plan: &KnownPlan) -> Result<(), Error
         params![plan.plan.digest.to_string(), to_json(plan)],
     )?;
     Ok(())
+}
+
+/// Keeps what a researcher tells about a plan; the same said again is heard once.
+///
+/// # Errors
+///
+/// Where the database cannot be written.
+pub fn hear(
+    transaction: &Transaction<'_>,
+    digest: &Digest,
+    message: PlanMessage,
+) -> Result<(), Error> {
+    let Some(mut plan) = by_digest(transaction, digest)? else { return Ok(()) };
+    let is_same = |one: &PlanMessage| {
+        (&one.researcher, one.dataset, &one.text)
+            == (&message.researcher, message.dataset, &message.text)
+    };
+    if plan.messages.iter().any(is_same) {
+        return Ok(());
+    }
+    plan.messages.push(message);
+    let excess = plan.messages.len().saturating_sub(MOST_MESSAGES);
+    plan.messages.drain(..excess);
+    keep(transaction, &plan)
 }
 
 /// Records the owner's decision; deciding the same again changes the note only.
@@ -179,6 +222,8 @@ pub fn find(transaction: &Transaction<'_>, digest: &str) -> Result<KnownPlan, Er
     }
 }
 
+/// Messages about a plan that are kept.
+const MOST_MESSAGES: usize = 20;
 /// The fewest digits that name a plan.
 const SHORTEST: usize = 6;
 /// Plans that may wait for the owner's decision.
@@ -200,6 +245,7 @@ mod tests {
             decided_at: None,
             note: String::new(),
             answer: String::new(),
+            messages: Vec::new(),
             normal: None,
         }
     }

@@ -18,6 +18,7 @@ fn question(plan: &ArtifactReference) -> ToNode {
         dataset_id: "0197f3a0-0000-7000-8000-000000000003".to_owned(),
         plan: Some(plan.clone().into()),
         runtime: "native".to_owned(),
+        message: String::new(),
     })
 }
 

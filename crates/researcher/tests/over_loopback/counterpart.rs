@@ -174,6 +174,20 @@ impl ResearcherService for Answers {
         Ok(Response::new(v1::ListNodesResponse { nodes: nodes.collect() }))
     }
 
+    async fn request_approval(
+        &self,
+        _: Request<v1::RequestApprovalRequest>,
+    ) -> Result<Response<v1::ApprovalsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn approvals(
+        &self,
+        _: Request<v1::ApprovalsRequest>,
+    ) -> Result<Response<v1::ApprovalsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
     async fn status(&self, _request: Request<v1::StatusRequest>) -> Answer<v1::StatusResponse> {
         let wire_version = self.0.lock().unwrap().wire_version.unwrap_or(WIRE_VERSION);
         Ok(Response::new(v1::StatusResponse { wire_version, ..v1::StatusResponse::default() }))

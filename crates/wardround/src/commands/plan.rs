@@ -1,5 +1,6 @@
 //! `wardround plan …`
 
+mod approvals;
 mod check;
 mod digest;
 mod like;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use training_plan::Bundle;
 
+use super::connection::wait;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -24,12 +26,18 @@ pub(crate) enum Command {
         #[arg(value_name = "PLAN")]
         plan: PathBuf,
     },
+    /// Ask the owners of datasets to let a plan run, before there is an experiment.
+    RequestApproval(approvals::Asking),
+    /// See what the owners have answered.
+    Status(approvals::Looking),
 }
 
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments, printer),
         Command::Digest { plan } => digest::run(&plan, printer),
+        Command::RequestApproval(asking) => wait(approvals::ask(asking, printer)),
+        Command::Status(looking) => wait(approvals::look(looking, printer)),
     }
 }
 

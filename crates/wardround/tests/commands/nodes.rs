@@ -176,6 +176,10 @@ fn owner_grants(place: &Place, short: &str, plan: &dyn Fn(&[&'static str]) -> Ve
         .snapshot("node-plan-register-bounds", &plan(&["register", "other.toml", "--rounds", "5"]));
     snapshot("node-plan-diff", &["diff"]);
     snapshot("node-plan-show-same", &["show"]);
+    snapshot("node-plan-dossier", &["dossier", "--output", "dossier.html"]);
+    let page = std::fs::read_to_string(place.path("dossier.html")).expect("was written");
+    place.compare("node-plan-dossier-page", &page);
+    snapshot("node-plan-dossier-nowhere", &["dossier", "--output", "nowhere/dossier.html"]);
     std::fs::write(place.path("north/policy.toml"), "[defaults]\nsecond_person = true\n")
         .expect("is a folder");
     snapshot("node-plan-approve-waiting", &["approve"]);

@@ -279,7 +279,7 @@ impl Office {
         self.site.outbox.send(Message::PlanDecision(v1::PlanDecision {
             plan_digest: plan.plan.digest.to_string(),
             code: code.to_string(),
-            note: plan.answer.clone(),
+            note: approval::short(&plan.answer),
         }));
     }
 

@@ -46,10 +46,14 @@ fn people(details: &ExperimentDetails) -> String {
                 execution.stage.clone(),
                 execution.code.map(|code| code.to_string()).unwrap_or_default(),
                 if execution.connected { "yes" } else { "no" }.to_owned(),
+                execution.note.clone(),
             ]
         });
         text.push('\n');
-        text.push_str(&table(["node", "dataset", "stage", "code", "connected"], rows.collect()));
+        text.push_str(&table(
+            ["node", "dataset", "stage", "code", "connected", "note"],
+            rows.collect(),
+        ));
     }
     text
 }

@@ -134,6 +134,7 @@ pub(super) fn course(what: &Occurrence) -> Option<String> {
         )),
         Occurrence::Selected { sites } => Some(format!("selected {}", names(sites))),
         Occurrence::WaitingForApproval { pending, unanswered, .. } => waiting(pending, unanswered),
+        Occurrence::Note { site, code, note } => Some(format!("{site} ({code}): {note}")),
         Occurrence::Reply { site, round, code, .. } if !code.is_ok() => {
             Some(format!("round {round}: {site} ended with {code}: {}", code.sentence()))
         }

@@ -3,6 +3,7 @@
 mod bounds;
 mod decide;
 mod diff;
+mod dossier;
 mod list;
 mod register;
 mod show;
@@ -30,6 +31,14 @@ pub(crate) enum Command {
         /// The other plan's digest, or its first digits.
         #[arg(long, value_name = "DIGEST")]
         with: Option<String>,
+    },
+    /// Write a sheet about a plan for the data-protection officer: one HTML file that loads nothing.
+    Dossier {
+        #[command(flatten)]
+        one: One,
+        /// The file to write.
+        #[arg(long, short, value_name = "FILE", default_value = "dossier.html")]
+        output: PathBuf,
     },
     /// Let a plan run here, within the bounds that you give.
     #[command(after_help = bounds::HELP)]
@@ -87,6 +96,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::List(folder) => wait(list::run(folder, printer)),
         Command::Show(one) => wait(show::run(one, printer)),
         Command::Diff { one, with } => wait(diff::run(one, with, printer)),
+        Command::Dossier { one, output } => wait(dossier::run(one, output, printer)),
         Command::Approve { decision, bounds } => wait(decide::approve(decision, *bounds, printer)),
         Command::Reject(decision) => wait(decide::reject(decision, printer)),
         Command::Revoke { decision, grant } => wait(decide::revoke(decision, grant, printer)),

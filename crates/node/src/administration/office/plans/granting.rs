@@ -42,6 +42,7 @@ impl Office {
         let draft = self.draft(&plan, form, actor)?;
         let action = if new.is_some() { Action::PlanRegister } else { Action::PlanApprove };
         let is_waiting = draft.second == Second::Awaited;
+        let is_new = new.is_some();
         let (seal, now, plan_digest) =
             (self.site.seal.clone(), self.site.clock.now(), plan.plan.digest);
         let given = self.act(actor, action, move |transaction, entry| {
@@ -50,7 +51,12 @@ impl Office {
             }
             let decision = if is_waiting { Decision::Pending } else { Decision::Approved };
             let digest = plan_digest.to_string();
-            let plan = plans::decide(transaction, &digest, decision, &note, now)?;
+            let mut plan = plans::decide(transaction, &digest, decision, &note, now)?;
+            if is_new {
+                // Nobody has asked for it, so there is nobody to tell.
+                plan.answer.clear();
+                plans::keep(transaction, &plan)?;
+            }
             let grant = grants::give(transaction, &seal, draft)?;
             let entry = entry.plan(&plan_digest).number(Object::Grant, grant.number);
             Ok(((plan, grant), entry))

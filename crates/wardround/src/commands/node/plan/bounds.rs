@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use node::administration::GrantText;
 use node::grant::Grant;
+use node::policy::{Bound, Presence};
 
 use crate::failure::Failure;
 
@@ -167,8 +168,7 @@ pub(crate) fn in_words(grant: &Grant) -> Vec<String> {
     list("datasets", &datasets);
     list("metrics", grant.metrics.as_deref().unwrap_or_default());
     for (name, bound) in &grant.arguments {
-        let bound = serde_json::to_string(bound).unwrap_or_default();
-        words.push(format!("{name} {bound}"));
+        words.push(format!("{name} {}", bound_in_words(bound)));
     }
     words.extend(grant.rounds.map(|rounds| format!("at most {rounds} rounds")));
     words.extend(grant.minimum_samples.map(|rows| format!("at least {rows} rows")));
@@ -177,7 +177,24 @@ pub(crate) fn in_words(grant: &Grant) -> Vec<String> {
     words
 }
 
-/// An instant to the minute.
+fn bound_in_words(bound: &Bound) -> String {
+    match bound {
+        Bound::Range(range) => {
+            let least = range.minimum.map(|least| format!("at least {least}"));
+            let most = range.maximum.map(|most| format!("at most {most}"));
+            least.into_iter().chain(most).collect::<Vec<_>>().join(", ")
+        }
+        Bound::OneOf { one_of } => {
+            let values: Vec<String> = one_of.iter().map(ToString::to_string).collect();
+            format!("one of {}", values.join(", "))
+        }
+        Bound::Presence(Presence::Required) => "required".to_owned(),
+        Bound::Presence(Presence::Forbidden) => "forbidden".to_owned(),
+        Bound::Presence(Presence::Free) => "free".to_owned(),
+    }
+}
+
+/// An instant to the second.
 pub(crate) fn day(at: protocol::Timestamp) -> String {
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.milliseconds());
     humantime::format_rfc3339_seconds(at).to_string().replace('T', " ").replace('Z', " UTC")

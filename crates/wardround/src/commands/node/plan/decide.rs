@@ -1,9 +1,9 @@
 //! `wardround node plan approve|reject|revoke|countersign DIGEST`.
 
 use node::administration::{Error, PlanEntry};
-use node::grant::Status;
+use node::grant::{Grant, Status};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, in_words};
 use super::{Decision, One};
 use crate::commands::node::{administration, refused};
 use crate::failure::Failure;
@@ -53,5 +53,25 @@ pub(super) fn people(entry: &PlanEntry) -> String {
              `wardround node plan countersign`",
         );
     }
+    if let Some(open) = without_bounds(entry) {
+        text.push_str(&format!(
+            "\ngrant {open}, which has no bounds, still lets whoever asks run it: withdraw it with \
+             `wardround node plan revoke {} --grant {open}`",
+            entry.known.plan.digest.short()
+        ));
+    }
     text
+}
+
+/// An earlier grant that bounds nothing beside a later one that does.
+fn without_bounds(entry: &PlanEntry) -> Option<u64> {
+    let (last, earlier) = entry.grants.split_last()?;
+    let is_open =
+        |grant: &Option<Grant>| grant.as_ref().is_some_and(|grant| in_words(grant).is_empty());
+    if is_open(&last.grant) || last.status != Status::Approved {
+        return None;
+    }
+    let mut open =
+        earlier.iter().filter(|one| one.status == Status::Approved && is_open(&one.grant));
+    open.next().map(|one| one.number)
 }

@@ -15,14 +15,23 @@ pub(super) async fn run(folder: Folder, printer: Printer) -> Result<(), Failure>
         if plans.is_empty() {
             return "no plan has asked to run here".to_owned();
         }
-        let header =
-            ["plan", "status", "runtime", "asked by", "experiment", "rounds", "expires", "note"];
+        let header = [
+            "plan",
+            "status",
+            "runtime",
+            "asked by",
+            "experiment",
+            "rounds",
+            "expires",
+            "note",
+            "message",
+        ];
         table(header, plans.iter().map(row).collect())
     });
     Ok(())
 }
 
-fn row(entry: &PlanEntry) -> [String; 8] {
+fn row(entry: &PlanEntry) -> [String; 9] {
     let plan = &entry.known;
     let asked = plan.researcher_id.as_ref().map(ToString::to_string);
     // The grant that decides what the status is: the best, and of several such the last.
@@ -42,5 +51,6 @@ fn row(entry: &PlanEntry) -> [String; 8] {
         used.unwrap_or_default(),
         expires.unwrap_or_default(),
         plan.note.clone(),
+        plan.messages.last().map(|last| last.text.clone()).unwrap_or_default(),
     ]
 }

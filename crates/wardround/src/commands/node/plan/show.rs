@@ -31,6 +31,14 @@ fn people(details: &PlanDetails) -> String {
     if !plan.note.is_empty() {
         text.push_str(&format!("  note      {}\n", plan.note));
     }
+    for message in &plan.messages {
+        text.push_str(&format!(
+            "  message   {} by {}: {}\n",
+            day(message.at),
+            message.researcher,
+            message.text
+        ));
+    }
     if let Some(other) = &details.same_as {
         text.push_str(&format!(
             "  same as   {} but for comments and whitespace; it needs an approval of its own\n",
