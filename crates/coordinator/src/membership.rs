@@ -115,7 +115,7 @@ pub(crate) struct Invitation {
 impl Membership {
     /// Reads the roll.
     pub(crate) fn open(database: Database, clock: Arc<dyn Clock>) -> Result<Self, record::Error> {
-        let members = database.read_blocking(|transaction| rows::present(transaction))?;
+        let members = database.read_blocking(rows::present)?;
         let roll = Arc::new(Roll::new(members, Arc::clone(&clock)));
         let (connections, attempts) = (Connections::default(), Attempts::default());
         Ok(Self { database, clock, roll, connections, attempts })

@@ -48,7 +48,7 @@ pub enum Error {
     Address(#[from] transport::address::Error),
     /// The coordinator cannot be reached.
     #[error(transparent)]
-    Dial(#[from] transport::dial::Error),
+    Dial(transport::dial::Error),
     /// The coordinator stopped answering.
     #[error("the coordinator does not answer")]
     Silent(#[source] Box<tonic::Status>),
@@ -75,6 +75,15 @@ pub enum Error {
         /// The experiment.
         experiment: protocol::ExperimentId,
     },
+}
+
+impl From<transport::dial::Error> for Error {
+    fn from(error: transport::dial::Error) -> Self {
+        match error {
+            transport::dial::Error::Address(error) => Self::Address(error),
+            error => Self::Dial(error),
+        }
+    }
 }
 
 impl Error {
