@@ -29,6 +29,11 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
         .coordinator
         .parse()
         .map_err(|error| Failure::usage(format!("{error}")).hint(ADDRESS_HINT))?;
+    if arguments.coordinator.starts_with("https://") {
+        let address = &arguments.coordinator;
+        let message = format!("address \"{address}\" asks for https, which needs an identity");
+        return Err(Failure::usage(message).hint(ADDRESS_HINT));
+    }
     home::refuse_other_role(folder.root(), Role::Node)?;
     node::init(&folder, &arguments.name, &address)
         .map_err(|error| Failure::from_error(&error).hint("name another folder with --dir"))?;
