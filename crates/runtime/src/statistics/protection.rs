@@ -88,42 +88,28 @@ fn is_safe(cells: &[Cell], least: u64) -> bool {
 }
 
 /// Tells for each inner edge between neighbouring bins whether it is told, so that no range between told edges holds
-/// fewer than `least` patients; nothing is told where all bins together hold fewer than twice that.
-///
-/// The first and the last range are as short as they can be, for they have no end, and quantiles are not read off them.
+/// fewer than `least` patients; nothing is told where all bins together hold fewer.
 pub(super) fn told_edges(sizes: &[u64], least: u64) -> Vec<bool> {
-    let least = least.max(1);
     let mut told = vec![false; sizes.len().saturating_sub(1)];
-    let first = enough(sizes.iter().enumerate(), least);
-    let last = enough(sizes.iter().enumerate().rev(), least);
-    let (Some(first), Some(last)) = (first, last) else { return told };
-    if first >= last {
-        return told;
-    }
-    (told[first], told[last - 1]) = (true, true);
-    let (mut range, mut edge) = (0_u64, first);
-    for (place, size) in sizes.iter().enumerate().take(last).skip(first + 1) {
+    let mut range = 0_u64;
+    let mut last = None;
+    for (place, size) in sizes.iter().enumerate() {
         range = range.saturating_add(*size);
-        if range >= least {
-            told[place] = true;
-            (range, edge) = (0, place);
+        if range >= least.max(1)
+            && let Some(edge) = told.get_mut(place)
+        {
+            *edge = true;
+            last = Some(place);
+            range = 0;
         }
     }
-    // Bins that are left over before the last range join the one before them.
-    if edge < last - 1 {
-        told[edge] = false;
+    // What is left over at the end joins the range before it.
+    if range < least.max(1)
+        && let Some(last) = last
+    {
+        told[last] = false;
     }
     told
-}
-
-/// The bin with which those that came hold enough.
-fn enough<'a>(mut bins: impl Iterator<Item = (usize, &'a u64)>, least: u64) -> Option<usize> {
-    let mut range = 0_u64;
-    let found = bins.find(|(_, size)| {
-        range = range.saturating_add(**size);
-        range >= least
-    });
-    found.map(|(place, _)| place)
 }
 
 #[cfg(test)]
@@ -201,7 +187,7 @@ mod tests {
     fn ranges_between_told_edges_hold_enough() {
         assert_eq!(
             told_edges(&[3, 7, 12, 4, 0, 8, 2], 10),
-            [false, true, false, false, true, false]
+            [false, true, true, false, false, false]
         );
         assert_eq!(told_edges(&[3, 4, 2], 10), [false, false]);
         for sizes in worlds(5, 5) {
