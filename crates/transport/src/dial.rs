@@ -17,6 +17,7 @@ use tower::Service;
 use crate::address::{self, Address};
 use crate::caller::Introduction;
 use crate::dialler::Identity;
+use crate::proxy;
 use crate::reach::{self, Stream, Way};
 
 /// A gRPC channel on which every request has a caller; generated clients take it as it is.
@@ -71,9 +72,45 @@ pub enum Error {
         /// What is wrong with the certificate.
         source: peer::Error,
     },
+    /// The proxy that the environment names makes no tunnel.
+    #[error("coordinator {address} is not reachable: {source}")]
+    Proxy {
+        /// The address.
+        address: String,
+        /// What the proxy did.
+        source: Box<proxy::Error>,
+    },
     /// One's own keys or certificate cannot be used.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),
+}
+
+impl Error {
+    /// What whoever looks after the machine can do about it, where something can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Address(_) | Self::Unreachable { .. } | Self::Credentials(_) => None,
+            Self::Proxy { source, .. } => Some(source.hint()),
+            Self::NotTls { .. } => Some(
+                "correct the port: another program answers there, or a coordinator that was started with \
+                 --insecure-loopback",
+            ),
+            Self::Certificate { source, .. } => Some(match source {
+                peer::Error::WrongAuthority { .. } => {
+                    "if the issuer's name is your network's or a security product's, TLS is intercepted: ask your \
+                     network's people to exempt the coordinator. Else this is another coordinator than the one that \
+                     was joined"
+                }
+                peer::Error::Expired { .. } | peer::Error::NotYetValid { .. } => {
+                    "compare this machine's clock with a good one; if it is right, tell the coordinator's operator"
+                }
+                peer::Error::WrongName { .. } => {
+                    "dial it by a name of its certificate, or ask the coordinator's operator to add this one"
+                }
+                peer::Error::Unfit(_) => "tell the coordinator's operator",
+            }),
+        }
+    }
 }
 
 /// Opens a line to the coordinator at `address`.
@@ -124,6 +161,10 @@ pub(crate) fn explain(address: &Address, error: io::Error) -> Error {
     if let Some(source) = peer::Error::within(&error) {
         return Error::Certificate { address, source };
     }
+    let error = match error.downcast::<proxy::Error>() {
+        Ok(source) => return Error::Proxy { address, source: Box::new(source) },
+        Err(error) => error,
+    };
     if peer::is_not_tls(&error) {
         return Error::NotTls { address };
     }

@@ -28,6 +28,30 @@ pub enum Error {
     Credentials(#[from] credentials::Error),
 }
 
+impl Error {
+    /// What can be done about it, where something can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Dial(error) => error.hint(),
+            Self::Refused(_) => Some(
+                "a token is good once and for a time: ask the coordinator's operator for a new one",
+            ),
+            Self::Credentials(credentials::Error::Exists { .. }) => {
+                Some("who has joined already needs no token; name another folder for somebody else")
+            }
+            Self::Address(_) | Self::Credentials(_) => None,
+        }
+    }
+
+    /// Why the coordinator refuses, where it does and says so.
+    pub fn code(&self) -> Option<protocol::Code> {
+        match self {
+            Self::Refused(status) => protocol::wire::refusal::code(status),
+            Self::Address(_) | Self::Dial(_) | Self::Credentials(_) => None,
+        }
+    }
+}
+
 /// Joins with a token: makes keys in `folder`, asks for a certificate and keeps it.
 ///
 /// Where an earlier attempt ended before its answer came, the same token goes on with the same keys.

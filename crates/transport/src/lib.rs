@@ -13,6 +13,7 @@ pub mod caller;
 pub mod dial;
 pub mod dialler;
 pub mod enrolment;
+pub mod proxy;
 pub mod server;
 pub mod wire_version;
 
@@ -25,5 +26,6 @@ pub use caller::{Caller, Introduction};
 pub use dial::{Line, dial};
 pub use dialler::Identity;
 pub use enrolment::{enrol, renew};
+pub use proxy::Proxy;
 pub use server::Server;
 pub use server::security::Security;

@@ -11,6 +11,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use crate::address::{Address, LoopbackAddress};
+use crate::proxy::Proxy;
 
 /// An open connection.
 pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -51,8 +52,12 @@ async fn connect_loopback(address: &Address) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Opens a connection that will be encrypted before anything is said on it.
+/// Opens a connection that will be encrypted before anything is said on it; through a proxy where the environment
+/// names one.
 async fn connect_anywhere(address: &Address) -> io::Result<TcpStream> {
+    if let Some(proxy) = Proxy::from_environment(address.host(), address.port()) {
+        return proxy.tunnel(address.host(), address.port()).await.map_err(io::Error::other);
+    }
     let mut last = nothing_found();
     for found in lookup_host((address.host(), address.port())).await? {
         match TcpStream::connect(found).await {
