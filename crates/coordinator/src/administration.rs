@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{Authority, Member, Role, Time, Token, authority};
-use protocol::Timestamp;
+use protocol::{DatasetSummary, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Clock, Database, FolderLock, SystemClock, folder_lock, journal};
+use store::{Clock, Database, FolderLock, SystemClock, Transaction, folder_lock, journal};
 use transport::Address;
 
 use crate::config::{self, Config};
+use crate::director::SOFTWARE;
 pub use crate::membership::MemberRow;
 use crate::membership::{LONGEST_LIFE, Membership, Refusal};
-use crate::{record, tables};
+use crate::shared::Shared;
+use crate::{listing, record, tables, witness};
 
 pub(crate) use self::socket::Listener;
 
@@ -39,6 +41,13 @@ pub enum Request {
     Members {
         /// The role.
         role: String,
+    },
+    /// How the coordinator is, and every node that was ever connected.
+    Overview,
+    /// What was signed of the audit log of a node.
+    Receipts {
+        /// The node's name.
+        node: String,
     },
     /// That a member is put out.
     Revoke {
@@ -67,6 +76,15 @@ pub enum Answer {
         /// Callers that were refused since the coordinator started.
         refusals: u64,
     },
+    /// How the coordinator is.
+    Overview(Overview),
+    /// Receipts.
+    Receipts {
+        /// The node.
+        node: String,
+        /// Each as docs/reference/audit-log.md writes it, oldest first.
+        receipts: Vec<String>,
+    },
     /// The member is out.
     Revoked {
         /// Who.
@@ -74,6 +92,38 @@ pub enum Answer {
         /// Open connections that were closed.
         closed: usize,
     },
+}
+
+/// How a coordinator is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The version of its messages.
+    pub wire_version: u32,
+    /// What the program calls itself.
+    pub software: String,
+    /// Since when it runs; nothing where it does not.
+    pub started_at: Option<Timestamp>,
+    /// Experiments that have not ended.
+    pub open_experiments: usize,
+    /// Every node that was ever connected, by name.
+    pub nodes: Vec<NodeState>,
+}
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Whether its owner has paused it.
+    pub paused: bool,
+    /// What its program calls itself.
+    pub software: String,
+    /// When it was last heard.
+    pub last_seen_at: Timestamp,
+    /// Its datasets, as it shows them.
+    pub datasets: Vec<DatasetSummary>,
 }
 
 /// Why the operator does not get it.
@@ -127,10 +177,11 @@ pub async fn ask(
     let migrations = [journal::MIGRATIONS, tables::MIGRATIONS];
     let database = Database::open(&config.database(), &migrations).map_err(record::Error::from)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let membership = Arc::new(Membership::open(database, Arc::clone(&clock))?);
+    let membership = Arc::new(Membership::open(database.clone(), Arc::clone(&clock))?);
     let authority = open_authority(&config, &clock, &membership).await?;
     let address = config.public_address(config.listen);
-    Office { membership, authority: Some(Arc::new(authority)), address }.perform(request).await
+    let authority = Some(Arc::new(authority));
+    Office { membership, authority, address, database, running: None }.perform(request).await
 }
 
 /// Opens the authority of a folder; one of a folder that is older than authorities is made, while it has no members.
@@ -161,6 +212,9 @@ pub(crate) struct Office {
     /// None where plain loopback is served.
     pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) address: Address,
+    pub(crate) database: Database,
+    /// None where the coordinator does not run.
+    pub(crate) running: Option<Arc<Shared>>,
 }
 
 impl Office {
@@ -175,11 +229,35 @@ impl Office {
                 let members = self.membership.list(role).await?;
                 Ok(Answer::Members { members, refusals: self.membership.roll().refusals() })
             }
+            Request::Overview => self.overview().await.map(Answer::Overview),
+            Request::Receipts { node } => {
+                let name: NodeId =
+                    node.parse().map_err(|error| refused(&error as &protocol::id::Error))?;
+                let read =
+                    move |transaction: &Transaction<'_>| witness::receipts(transaction, &name);
+                let receipts =
+                    self.database.read(read).await.map_err(|error: record::Error| error)?;
+                Ok(Answer::Receipts { node: node.clone(), receipts })
+            }
             Request::Revoke { member } => {
                 let closed = self.membership.revoke(parse(member)?).await.map_err(own)?;
                 Ok(Answer::Revoked { member: member.clone(), closed })
             }
         }
+    }
+
+    async fn overview(&self) -> Result<Overview, Error> {
+        let rows = self.database.read(listing::nodes).await?;
+        let running = self.running.as_ref();
+        let is_connected =
+            |node: &NodeId| running.is_some_and(|shared| shared.registry.is_connected(node));
+        Ok(Overview {
+            wire_version: protocol::WIRE_VERSION,
+            software: SOFTWARE.to_owned(),
+            started_at: running.map(|shared| shared.started_at),
+            open_experiments: running.map_or(0, |shared| shared.board.count()),
+            nodes: rows.into_iter().map(|row| row.state(is_connected)).collect(),
+        })
     }
 
     async fn invite(

@@ -9,7 +9,6 @@
 
 pub mod administration;
 pub mod config;
-pub mod folder;
 pub mod service;
 
 mod approval_desk;
@@ -36,6 +35,7 @@ mod shelf;
 mod submission;
 mod tables;
 mod watching;
+mod witness;
 
 pub use config::{Config, init};
 pub use record::Error as StorageError;

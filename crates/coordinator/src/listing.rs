@@ -1,11 +1,14 @@
 //! Lists of experiments and nodes, read for callers.
 
 use protocol::wire::v1;
-use protocol::{ArtifactReference, DatasetSummary, ExperimentId, NodeId, ResearcherId, RoundId};
+use protocol::{
+    ArtifactReference, DatasetSummary, ExperimentId, NodeId, ResearcherId, RoundId, Timestamp,
+};
 use round::experiment::{Approval, Site};
 use store::Transaction;
 use store::rusqlite::{OptionalExtension, Row, params};
 
+use crate::administration::NodeState;
 use crate::board::Live;
 use crate::record::{Error, read, read_json};
 use crate::registry::Registry;
@@ -21,6 +24,15 @@ pub(crate) struct NodeRow {
 }
 
 impl NodeRow {
+    /// The node as the coordinator's operator sees it.
+    pub(crate) fn state(self, is_connected: impl Fn(&NodeId) -> bool) -> NodeState {
+        let connected = is_connected(&self.node);
+        let Self { node, software, paused, last_seen_at, datasets } = self;
+        let last_seen_at = u64::try_from(last_seen_at).unwrap_or(0);
+        let last_seen_at = Timestamp::from_milliseconds(last_seen_at);
+        NodeState { node, connected, paused, software, last_seen_at, datasets }
+    }
+
     /// The node as lists show it; whether it is connected is the caller's to say.
     pub(crate) fn summary(self) -> v1::NodeSummary {
         v1::NodeSummary {

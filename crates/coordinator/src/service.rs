@@ -9,6 +9,7 @@ use protocol::wire::MAXIMUM_MESSAGE;
 use protocol::wire::v1::enrolment_service_server::EnrolmentServiceServer;
 use protocol::wire::v1::node_service_server::NodeServiceServer;
 use protocol::wire::v1::researcher_service_server::ResearcherServiceServer;
+use protocol::wire::v1::witness_service_server::WitnessServiceServer;
 use store::artifact::{self, ArtifactStore};
 use store::{
     Clock, Database, Durability, FolderLock, SystemClock, folder_lock, journal, write_whole,
@@ -31,6 +32,7 @@ use crate::researcher_service::Researchers;
 use crate::scalars::Given;
 use crate::shared::Shared;
 use crate::shelf::Shelf;
+use crate::witness::Witness;
 use crate::{bodies, retention, scalars, tables};
 
 /// A coordinator whose folder is taken and whose port is bound; it does nothing until [`run`](Self::run).
@@ -121,7 +123,6 @@ impl Coordinator {
         let security = security(authority.as_deref(), &membership)?;
         let server = Server::bind(config.listen, security, server_settings(&config)).await?;
         let address = config.public_address(server.socket_address());
-        let office = Office { membership: Arc::clone(&membership), authority, address };
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let (scalar_sender, scalars) = mpsc::channel(SCALARS);
         let (pausing, paused) = watch::channel(false);
@@ -143,8 +144,14 @@ impl Coordinator {
         });
         let director = Director::start(Arc::clone(&shared), inbox, pausing).await?;
         publish_address(&shared.config, &handle)?;
-        let enrolments = office.authority.clone().map(|own| Enrolments::new(own, membership));
-        let authority = office.authority.clone();
+        let office = Office {
+            membership: Arc::clone(&membership),
+            authority: authority.clone(),
+            address,
+            database: shared.database.clone(),
+            running: Some(Arc::clone(&shared)),
+        };
+        let enrolments = authority.clone().map(|own| Enrolments::new(own, membership));
         let administration = Listener::open(&shared.config.folder, office)
             .map_err(|source| Error::Unwritable { folder: shared.config.folder.clone(), source })?;
         let door = Door { enrolments, authority, administration };
@@ -166,7 +173,8 @@ impl Coordinator {
         let Self { shared, server, door, director, scalars, handle: _, _lock } = self;
         let stop = shared.shutdown.clone();
         let readers = TaskTracker::new();
-        let router = router(&shared, &readers, door.enrolments);
+        let witness = door.authority.clone().map(|own| Witness::new(Arc::clone(&shared), own));
+        let router = router(&shared, &readers, (door.enrolments, witness));
         let administering = door.administration.serve(stop.clone());
         let serving = server.serve(router, stop.clone().cancelled_owned());
         let directing = async {
@@ -232,7 +240,7 @@ fn security(
 fn router(
     shared: &Arc<Shared>,
     readers: &TaskTracker,
-    enrolments: Option<Enrolments>,
+    (enrolments, witness): (Option<Enrolments>, Option<Witness>),
 ) -> axum::Router {
     let nodes = NodeServiceServer::new(Nodes::new(Arc::clone(shared), readers.clone()))
         .max_decoding_message_size(MAXIMUM_MESSAGE)
@@ -243,6 +251,10 @@ fn router(
     if let Some(enrolments) = enrolments {
         let enrolments = EnrolmentServiceServer::new(enrolments);
         services = services.add_service(enrolments.max_decoding_message_size(LONGEST_REQUEST));
+    }
+    if let Some(witness) = witness {
+        let witness = WitnessServiceServer::new(witness);
+        services = services.add_service(witness.max_decoding_message_size(LONGEST_REQUEST));
     }
     let shelf = Arc::new(Shelf::new(Arc::clone(shared)));
     server::one_port(services, transport::artifact::routes(shelf, shared.config.silence()))

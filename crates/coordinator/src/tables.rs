@@ -5,7 +5,22 @@ use store::database::{Migration, Migrations};
 /// Everything the coordinator knows that is not an event of a machine.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     component: "coordinator",
-    steps: &[FIRST, POSSESSION, BODIES, MEMBERS, APPROVAL_REQUESTS],
+    steps: &[FIRST, POSSESSION, BODIES, MEMBERS, APPROVAL_REQUESTS, RECEIPTS],
+};
+
+/// What was signed of nodes' audit logs.
+const RECEIPTS: Migration = Migration {
+    version: 6,
+    sql: "
+            CREATE TABLE receipts (
+                node TEXT NOT NULL,
+                records INTEGER NOT NULL,
+                head TEXT NOT NULL,
+                at INTEGER NOT NULL,
+                receipt TEXT NOT NULL,
+                PRIMARY KEY (node, records)
+            ) WITHOUT ROWID;
+        ",
 };
 
 /// Who may take part, and who may come to.

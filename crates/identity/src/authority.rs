@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use crate::certificate::{self, Certified};
 use crate::file;
 use crate::key::{self, Issuing, SecretKey};
+use crate::receipt::{self, Receipt};
 use crate::request::{self, Occasion, Request};
 use crate::time::Time;
 use crate::tls::{self, Shown};
@@ -148,6 +149,11 @@ impl Authority {
         let certified = Certified::read(&certificate)?;
         let chain = vec![certificate.to_vec(), self.certificate.to_vec()];
         Ok(Issued { chain, certified })
+    }
+
+    /// Signs the head of a node's audit log.
+    pub fn countersign(&self, head: receipt::Head) -> Receipt {
+        Receipt::sign(head, self.time.now(), &self.key)
     }
 
     /// Checks a request that came from outside.

@@ -95,7 +95,9 @@ impl Application {
     /// Returns [`Error::Exists`] for a folder of another member and [`Error::Key`] or [`Error::File`] for one that
     /// cannot be used.
     pub fn begin(folder: &Path, token: &Token) -> Result<Self, Error> {
-        if let Ok(certificates) = Certificates::read(&folder.join(TLS)) {
+        if let Ok(certificates) = Certificates::read(&folder.join(TLS))
+            && certificates.certified.member != token.member
+        {
             let member = certificates.certified.member;
             if member != token.member {
                 return Err(Error::Exists { path: folder.to_owned(), member });

@@ -121,6 +121,11 @@ impl PublicKey {
     }
 
     /// The key's 64 hexadecimal digits.
+    /// The SHA-256 of the key as a certificate holds it, by which tokens name an authority.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.subject_public_key_info())
+    }
+
     pub(crate) fn hexadecimal(&self) -> String {
         Digest::from_bytes(self.0).hexadecimal()
     }

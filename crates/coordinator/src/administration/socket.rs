@@ -133,6 +133,8 @@ fn name(request: &Request) -> &'static str {
     match request {
         Request::Invite { .. } => "invite",
         Request::Members { .. } => "members",
+        Request::Overview => "overview",
+        Request::Receipts { .. } => "receipts",
         Request::Revoke { .. } => "revoke",
     }
 }

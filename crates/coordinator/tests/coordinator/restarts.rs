@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use coordinator::administration;
 use protocol::wire::v1;
 use round::experiment::StateName;
 
@@ -136,11 +137,16 @@ async fn a_second_coordinator_is_refused_the_folder() {
     let second = coordinator::Coordinator::open(test_config(folder.path())).await;
     let error = second.expect_err("is refused").to_string();
     assert!(error.contains("is in use by"), "{error}");
-    let found = coordinator::folder::find(folder.path()).unwrap();
-    let coordinator::folder::Whereabouts::Running(address) = found else { panic!("{found:?}") };
-    assert_eq!(address, server.address());
+    assert!(overview(folder.path()).await.started_at.is_some(), "whoever runs answers");
     server.stop().await;
-    let found = coordinator::folder::find(folder.path()).unwrap();
-    let coordinator::folder::Whereabouts::Stopped(stopped) = found else { panic!("{found:?}") };
-    assert!(stopped.nodes().await.unwrap().is_empty());
+    let stopped = overview(folder.path()).await;
+    assert!(stopped.started_at.is_none() && stopped.nodes.is_empty(), "{stopped:?}");
+}
+
+async fn overview(folder: &std::path::Path) -> administration::Overview {
+    let answer = administration::ask(folder, [], &administration::Request::Overview).await;
+    match answer.unwrap() {
+        administration::Answer::Overview(overview) => overview,
+        other => panic!("{other:?}"),
+    }
 }
