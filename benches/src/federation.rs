@@ -82,7 +82,17 @@ impl Federation {
         let dir = text(&home);
         run(
             &self.program,
-            &["node", "init", "--dir", &dir, "--name", name, "--coordinator", &self.url],
+            &[
+                "node",
+                "init",
+                "--insecure-loopback",
+                "--dir",
+                &dir,
+                "--name",
+                name,
+                "--coordinator",
+                &self.url,
+            ],
         )?;
         let data = home.join("table.csv");
         std::fs::write(&data, table)?;

@@ -17,14 +17,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use protocol::NodeId;
+use protocol::{Digest, NodeId};
 use store::Clock;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use chain::{Fault, Flaw};
 pub use entry::Action;
 pub use inspection::{
-    Error as InspectionError, Expectation, Verified, export, open, public_key, records, verify,
+    Countersigned, Error as InspectionError, Expectation, Verified, export, open, parse_receipts,
+    public_key, receipt, records, verify,
 };
 pub use key::PublicKey;
 pub use log::Error;
@@ -42,7 +43,11 @@ use log::{Log, Wanted};
 pub(crate) struct Audit {
     jobs: mpsc::Sender<Job>,
     trouble: Arc<Mutex<Option<String>>>,
+    head: watch::Receiver<Option<Head>>,
 }
+
+/// How far the log has come: how many records, and the hash of the last.
+pub(crate) type Head = (u64, Digest);
 
 /// Something to be recorded.
 struct Job {
@@ -74,14 +79,20 @@ impl Audit {
             node: node.clone(),
             clock: Arc::clone(clock),
             open: None,
-            known: None,
+            known: receipt(folder).map(|receipt| (receipt.head.records, receipt.head.head)),
         };
         let (jobs, inbox) = mpsc::channel(JOBS);
         let trouble = Arc::new(Mutex::new(None));
-        let mut writer =
-            Writer { log, deferred: VecDeque::new(), missed: 0, trouble: Arc::clone(&trouble) };
+        let (head_sender, head) = watch::channel(None);
+        let mut writer = Writer {
+            log,
+            deferred: VecDeque::new(),
+            missed: 0,
+            trouble: Arc::clone(&trouble),
+            head: head_sender,
+        };
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.serve(inbox))?;
-        Ok(Self { jobs, trouble })
+        Ok(Self { jobs, trouble, head })
     }
 
     /// Records something that may only be done once its record is on the disk.
@@ -114,6 +125,11 @@ impl Audit {
         drop(self.jobs.send(Job { entry, wanted, purpose, answer: None }).await);
     }
 
+    /// How far the log has come, by what this process has recorded.
+    pub(crate) fn head(&self) -> watch::Receiver<Option<Head>> {
+        self.head.clone()
+    }
+
     /// Why nothing could be recorded the last time, where that is so.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -144,6 +160,7 @@ struct Writer {
     /// How much more than that.
     missed: u64,
     trouble: Arc<Mutex<Option<String>>>,
+    head: watch::Sender<Option<Head>>,
 }
 
 impl Writer {
@@ -173,6 +190,10 @@ impl Writer {
         if result.is_ok() {
             self.deferred.drain(..has_waited);
             self.missed = 0;
+            // What a loss of power may still take away is not to be signed by others.
+            if is_synchronised {
+                self.head.send_replace(self.log.known);
+            }
         }
         self.tell(&result);
         for job in jobs {

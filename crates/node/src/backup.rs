@@ -153,7 +153,7 @@ fn head(folder: &Folder) -> Result<Option<Digest>, Error> {
         Err(error) => return Err(error.into()),
     };
     let key = Some(audit::public_key(folder).map_err(InspectionError::from)?);
-    let verified = audit::verify(source, &Expectation { key, head: None });
+    let verified = audit::verify(source, &Expectation { key, ..Expectation::default() });
     Ok(Some(verified.map_err(InspectionError::from)?.head))
 }
 

@@ -155,11 +155,43 @@ pub fn init(folder: &Folder, name: &NodeId, coordinator: &Address) -> Result<(),
         return Err(Error::Exists { path: folder.root().to_owned() });
     }
     create_private(folder).map_err(unwritable)?;
-    crate::audit::create_key(folder).map_err(|error| unwritable(io::Error::other(error)))?;
+    prepare(folder)?;
+    configure(folder, name, coordinator)
+}
+
+/// Puts into a folder what every node has but its configuration; what an interrupted attempt has left stays.
+pub(crate) fn prepare(folder: &Folder) -> Result<(), Error> {
+    let unwritable = |source| Error::Unwritable { path: folder.root().to_owned(), source };
+    if !folder.audit_key().exists() {
+        crate::audit::create_key(folder).map_err(|error| unwritable(io::Error::other(error)))?;
+    }
     let policy = crate::policy::TEMPLATE.as_bytes();
-    write_whole(&folder.policy(), policy, Durability::PowerLoss).map_err(unwritable)?;
+    write_whole(&folder.policy(), policy, Durability::PowerLoss).map_err(unwritable)
+}
+
+/// Writes the configuration, with which a folder is a node's.
+pub(crate) fn configure(
+    folder: &Folder,
+    name: &NodeId,
+    coordinator: &Address,
+) -> Result<(), Error> {
+    let unwritable = |source| Error::Unwritable { path: folder.root().to_owned(), source };
     let text = Config::template(name, coordinator);
     write_whole(&folder.configuration(), text.as_bytes(), Durability::PowerLoss).map_err(unwritable)
+}
+
+/// Reads the address of a coordinator that serves plain loopback.
+///
+/// # Errors
+///
+/// Returns a sentence for an address of another machine, or one that asks for encryption.
+pub fn plain_loopback(text: &str) -> Result<Address, String> {
+    let address: Address =
+        text.parse().map_err(|error: transport::address::Error| error.to_string())?;
+    if address.is_encrypted() {
+        return Err(format!("address \"{text}\" is not plain loopback"));
+    }
+    Ok(address)
 }
 
 /// Creates the folder and its sub-folders, for this user only.
@@ -263,6 +295,7 @@ const TEMPLATE: &str = r#"# The configuration of a Wardround node.
 name = "{name}"
 
 # Where the coordinator is reached. The node dials it and never listens to the network.
+# https:// shows the certificate that `node init --join` has brought; http:// is for trials within this machine only.
 coordinator = "{coordinator}"
 
 # How many rounds may run at once; the others queue, first come, first served.
@@ -339,7 +372,7 @@ mod tests {
         let error = parse(&format!("{}\nrounds = 2", template()), &[]).unwrap_err();
         assert!(error.contains("unknown key \"rounds\""), "{error}");
         let error = parse(&template().replace("once = 1", "once = 65"), &[]).unwrap_err();
-        assert!(error.contains("line 11: key \"rounds_at_once\" must be from 1 to 64"), "{error}");
+        assert!(error.contains("line 12: key \"rounds_at_once\" must be from 1 to 64"), "{error}");
     }
 
     #[test]

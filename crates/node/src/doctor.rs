@@ -61,6 +61,10 @@ pub enum Area {
     Interpreter,
     /// A dataset.
     Dataset,
+    /// Who the node is to its coordinator.
+    Identity,
+    /// The way to the coordinator.
+    Network,
     /// The line to the coordinator.
     Coordinator,
 }
@@ -92,6 +96,8 @@ impl Area {
             Self::Sandbox => "sandbox",
             Self::Interpreter => "interpreter",
             Self::Dataset => "dataset",
+            Self::Identity => "identity",
+            Self::Network => "network",
             Self::Coordinator => "coordinator",
         }
     }
@@ -141,7 +147,7 @@ pub async fn examine(
     findings.push(machine::clock(SystemClock.now()));
     findings.push(audit::examine(folder).await);
     findings.extend(folder_contents(folder, &config).await);
-    findings.extend(coordinator::examine(&config).await);
+    findings.extend(coordinator::examine(folder, &config).await);
     findings
 }
 

@@ -86,6 +86,11 @@ impl Folder {
         self.audit().join("log")
     }
 
+    /// The coordinator's last signature under the log's head: `audit/receipt`.
+    pub fn audit_receipt(&self) -> PathBuf {
+        self.audit().join("receipt")
+    }
+
     /// The secret key that records are signed with: `audit/key`.
     pub fn audit_key(&self) -> PathBuf {
         self.audit().join("key")
@@ -94,6 +99,11 @@ impl Folder {
     /// There while a restore is under way: `restore.pending`.
     pub fn restore_pending(&self) -> PathBuf {
         self.root.join("restore.pending")
+    }
+
+    /// The node's keys and its certificate: `identity/`.
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("identity")
     }
 
     /// The socket over which commands reach the daemon: `admin.sock`.

@@ -1,6 +1,7 @@
 //! The node's one line to its coordinator: dialled, greeted, kept, dialled again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use protocol::wire::{self, v1};
@@ -16,12 +17,13 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
-use transport::{BackOff, Caller, dial};
+use transport::{BackOff, Identity, dial};
 use v1::coordinator_message::Message as FromCoordinator;
 use v1::node_message::Message;
 use v1::node_service_client::NodeServiceClient;
 
 use crate::approval::{self, Question};
+use crate::audit::{Action, Actor, Entry};
 use crate::dispatcher::Command;
 use crate::notice::Notice;
 use crate::registry::plans::{self, KnownPlan, PlanMessage};
@@ -32,15 +34,18 @@ use crate::site::Site;
 /// Keeps the line until the shutdown.
 pub(crate) struct Link {
     site: Arc<Site>,
+    identity: Identity,
     commands: mpsc::Sender<Command>,
     shutdown: CancellationToken,
+    /// Whether the last attempt ended because one side did not accept the other.
+    is_refused: AtomicBool,
 }
 
 /// Why a line ended.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
-    Dial(#[from] transport::dial::Error),
+    Dial(#[from] dial::Error),
     #[error("the coordinator ended the line")]
     Status(#[from] tonic::Status),
     #[error("the coordinator closed the line")]
@@ -55,13 +60,29 @@ enum Error {
     Version(#[from] transport::wire_version::Mismatch),
 }
 
+impl Error {
+    /// Whether one side does not accept who the other is.
+    fn is_of_identity(&self) -> bool {
+        match self {
+            Self::Dial(error) => matches!(error, dial::Error::Certificate { .. }),
+            Self::Status(status) => {
+                wire::refusal::code(status) == Some(Code::IdentityRefused)
+                    || identity::peer::alert_within(status).is_some()
+            }
+            Self::Refused { code } => *code == Code::IdentityRefused,
+            Self::Closed | Self::Silent | Self::Registry(_) | Self::Version(_) => false,
+        }
+    }
+}
+
 impl Link {
     pub(crate) fn new(
         site: Arc<Site>,
+        identity: Identity,
         commands: mpsc::Sender<Command>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { site, commands, shutdown }
+        Self { site, identity, commands, shutdown, is_refused: AtomicBool::new(false) }
     }
 
     /// Dials, serves the line, and dials again after a pause that grows; ends with the shutdown.
@@ -77,7 +98,7 @@ impl Link {
             };
             self.site.outbox.close();
             if let Err(error) = ended {
-                self.report(&error);
+                self.report(&error).await;
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
@@ -87,8 +108,15 @@ impl Link {
         self.site.outbox.close();
     }
 
-    fn report(&self, error: &Error) {
+    async fn report(&self, error: &Error) {
         tracing::warn!(error = chain(error), "the line to the coordinator is down");
+        let is_refused = error.is_of_identity();
+        // Dialled every few seconds, it would fill the log: the first refusal after a good line is recorded.
+        if is_refused && !self.is_refused.swap(true, Ordering::Relaxed) {
+            let entry = Entry::new(self.site.clock.now(), Actor::Node, Action::IdentityRefuse);
+            let entry = entry.node(&self.site.config.name).result(Code::IdentityRefused);
+            self.site.audit.account(entry).await;
+        }
         if let Error::Refused { code } = error {
             self.site.notify(Notice::Refused { code: *code });
         }
@@ -96,9 +124,8 @@ impl Link {
 
     /// One line, from dialling to its end.
     async fn serve(&self, back_off: &mut BackOff<ChaCha8Rng>) -> Result<(), Error> {
-        let caller = Caller::Node(self.site.config.name.clone());
         let settings = transport::dial::Settings::default();
-        let line = dial(&self.site.config.coordinator, &caller, settings).await?;
+        let line = dial(&self.site.config.coordinator, &self.identity, settings).await?;
         let mut client = NodeServiceClient::new(line)
             .max_decoding_message_size(wire::MAXIMUM_MESSAGE)
             .max_encoding_message_size(wire::MAXIMUM_MESSAGE);
@@ -111,6 +138,7 @@ impl Link {
             timeout(SILENCE, attending).await.map_err(|_| Error::Silent)??.into_inner();
         let welcome = self.welcome(&mut incoming).await?;
         back_off.reset();
+        self.is_refused.store(false, Ordering::Relaxed);
         self.site.outbox.open();
         self.site.notify(Notice::Connected);
         tracing::info!(coordinator = %self.site.config.coordinator, "connected");

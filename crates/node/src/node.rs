@@ -8,7 +8,7 @@ use store::artifact::{ArtifactStore, Settings};
 use store::{Clock, Database, FolderLock, SystemClock, journal};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
-use transport::{ArtifactClient, Caller};
+use transport::{ArtifactClient, Identity};
 
 use crate::administration::{Administration, Office, socket};
 use crate::audit::{Action, Actor, Audit, Entry};
@@ -18,6 +18,7 @@ use crate::dispatcher::{Command, Dispatcher};
 use crate::folder::Folder;
 use crate::grant::Seal;
 use crate::link::Link;
+use crate::membership;
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::policy;
@@ -27,6 +28,7 @@ use crate::registry;
 use crate::self_test;
 use crate::site::Site;
 use crate::slots::Slots;
+use crate::witness;
 
 /// A node that holds its folder and does not run yet.
 pub struct Node {
@@ -34,6 +36,7 @@ pub struct Node {
     commands: mpsc::Sender<Command>,
     inbox: mpsc::Receiver<Command>,
     started_at: Timestamp,
+    identity: Identity,
     _lock: FolderLock,
 }
 
@@ -50,6 +53,9 @@ pub enum Error {
     /// Its configuration or folder is not usable.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// It has no identity that can be used.
+    #[error(transparent)]
+    Identity(#[from] membership::Error),
     /// Its policy is not usable.
     #[error(transparent)]
     Policy(#[from] policy::Error),
@@ -105,16 +111,16 @@ impl Node {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Handle), Error> {
         let lock = FolderLock::take(folder.root())?;
-        let caller = Caller::Node(config.name.clone());
+        let identity = membership::open(folder, &config, &clock)?;
         let settings = transport::artifact::client::Settings::default();
-        let client = ArtifactClient::new(config.coordinator.clone(), caller, settings);
+        let client = ArtifactClient::new(config.coordinator.clone(), &identity, settings);
         let started_at = clock.now();
         let site = open_site(folder, config, clock, Way::Coordinator(client))?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let office = Office::of_daemon(Arc::clone(&site), commands.clone(), started_at);
         let administration = Administration::in_process(office);
         let handle = Handle { notices: site.notices.clone(), administration };
-        Ok((Self { site, commands, inbox, started_at, _lock: lock }, handle))
+        Ok((Self { site, commands, inbox, started_at, identity, _lock: lock }, handle))
     }
 
     /// Serves until `shutdown` ends; then ends in bounded time, with everything that matters in the journal.
@@ -123,7 +129,7 @@ impl Node {
     ///
     /// Where the folder's content cannot be taken up. A coordinator that cannot be reached is no error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { site, commands, inbox, started_at, _lock } = self;
+        let Self { site, commands, inbox, started_at, identity, _lock } = self;
         let token = CancellationToken::new();
         record(&site, Action::NodeStart).await;
         policy_file::account(&site).await;
@@ -138,9 +144,18 @@ impl Node {
                 .map_err(Error::Socket)?;
         // Rounds need not wait for it: each puts the same layers on, or does not start.
         tokio::spawn(self_test::run(Arc::clone(&site)));
-        let link = Link::new(Arc::clone(&site), commands, token.clone());
-        let serving =
-            async { tokio::join!(dispatcher.run(inbox), link.run(), socket.serve(token.clone())) };
+        let link = Link::new(Arc::clone(&site), identity.clone(), commands, token.clone());
+        let renewing = membership::renew(Arc::clone(&site), identity.clone(), token.clone());
+        let witnessing = witness::run(Arc::clone(&site), identity, token.clone());
+        let serving = async {
+            tokio::join!(
+                dispatcher.run(inbox),
+                link.run(),
+                socket.serve(token.clone()),
+                renewing,
+                witnessing
+            )
+        };
         let mut serving = Box::pin(serving);
         tokio::select! {
             () = shutdown => token.cancel(),

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Digest, ExperimentId, History, ResearcherId, WIRE_VERSION};
+use protocol::{ArtifactReference, Digest, ExperimentId, History, WIRE_VERSION};
 use training_plan::Bundle;
 use training_plan::experiment::Selection;
 use training_plan::plan::Site;
 use training_plan::statistics::Table;
-use transport::{Address, ArtifactClient, Caller, Line};
+use transport::{Address, ArtifactClient, Identity, Line};
 use v1::researcher_service_client::ResearcherServiceClient;
 
 use crate::follower::Follower;
@@ -29,8 +29,8 @@ use crate::{Definition, Error, Resolved};
 /// use researcher::{Client, Definition};
 ///
 /// # async fn example() -> Result<(), researcher::Error> {
-/// let researcher = "ada".parse().expect("is a name");
-/// let client = Client::connect("http://127.0.0.1:7400", &researcher).await?;
+/// let credentials = researcher::membership::open(Path::new("identity")).await.expect("has joined");
+/// let client = Client::connect("https://ward.example:7400", credentials).await?;
 /// let definition = Definition::read(Path::new("experiment.toml"))?;
 /// let resolved = client.resolve(definition).await?;
 /// let id = client.submit(&resolved, None).await?;
@@ -57,17 +57,19 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Connects to the coordinator at a URL and checks that both sides speak the same messages.
     ///
+    /// With credentials the connection is encrypted; a bare [`Caller`](transport::Caller) is for plain loopback.
+    ///
     /// # Errors
     ///
     /// Nobody answers there, or what answers speaks another version.
-    pub async fn connect(url: &str, researcher: &ResearcherId) -> Result<Self, Error> {
-        let address: Address = url.parse()?;
-        let caller = Caller::Researcher(researcher.clone());
-        let line = transport::dial(&address, &caller, transport::dial::Settings::default()).await?;
+    pub async fn connect(url: &str, identity: impl Into<Identity>) -> Result<Self, Error> {
+        let (address, identity): (Address, Identity) = (url.parse()?, identity.into());
+        let line =
+            transport::dial(&address, &identity, transport::dial::Settings::default()).await?;
         let settings = transport::artifact::client::Settings::default();
         let client = Self {
             service: ResearcherServiceClient::new(line).max_decoding_message_size(LARGEST_ANSWER),
-            artifacts: ArtifactClient::new(address, caller, settings),
+            artifacts: ArtifactClient::new(address, identity, settings),
         };
         transport::wire_version::check(client.status().await?.wire_version)?;
         Ok(client)

@@ -116,7 +116,10 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Dial(transport::dial::Error::Unreachable { .. }) | Self::Silent(_) => true,
+            Self::Dial(
+                transport::dial::Error::Unreachable { .. } | transport::dial::Error::Proxy { .. },
+            )
+            | Self::Silent(_) => true,
             Self::Transfer(error) => error.is_unreachable(),
             Self::Dial(_)
             | Self::Definition(_)
@@ -134,6 +137,18 @@ impl Error {
             | Self::Version(_)
             | Self::Answer(_)
             | Self::NoModel { .. } => false,
+        }
+    }
+
+    /// What can be done about a connection that is refused, where something can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Dial(error) => error.hint(),
+            Self::Refused { code: Code::IdentityRefused, .. } => Some(
+                "ask the coordinator's operator for a token, and join with `wardround researcher init --join TOKEN`",
+            ),
+            _ => None,
         }
     }
 

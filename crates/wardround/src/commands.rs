@@ -5,9 +5,11 @@ pub(crate) mod connection;
 mod coordinator;
 mod dataset;
 pub(crate) mod experiment;
+pub(crate) mod joining;
 mod local_python;
 mod node;
 pub(crate) mod plan;
+pub(crate) mod researcher;
 mod sandbox;
 pub(crate) mod shutdown;
 
@@ -48,6 +50,9 @@ enum Command {
     /// Submit experiments, follow them and fetch their models.
     #[command(subcommand)]
     Experiment(experiment::Command),
+    /// Join a consortium as a researcher, and see that you are a member.
+    #[command(subcommand)]
+    Researcher(researcher::Command),
     /// See which datasets the nodes offer.
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -82,6 +87,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<ExitCode, F
         Command::Coordinator(command) => coordinator::run(command, *printer),
         Command::Node(command) => node::run(command, *printer),
         Command::Experiment(command) => experiment::run(command, *printer),
+        Command::Researcher(command) => researcher::run(command, *printer),
         Command::Dataset(command) => dataset::run(command, *printer),
         Command::Plan(command) => plan::run(command, *printer),
         Command::Sandbox(command) => return sandbox::run(command, *printer),

@@ -11,6 +11,8 @@ pub(crate) enum Role {
     Coordinator,
     /// A node.
     Node,
+    /// A researcher.
+    Researcher,
 }
 
 impl Role {
@@ -18,6 +20,7 @@ impl Role {
         match self {
             Self::Coordinator => "coordinator",
             Self::Node => "node",
+            Self::Researcher => "researcher",
         }
     }
 }
@@ -41,11 +44,12 @@ pub(crate) fn argument(given: Option<&Path>) -> String {
     given.map(|folder| format!(" --dir {}", folder.display())).unwrap_or_default()
 }
 
-/// Refuses a folder in which another role lives: both would hold the same lock.
+/// Refuses a folder in which another daemon lives: both would hold the same lock.
 pub(crate) fn refuse_other_role(folder: &Path, role: Role) -> Result<(), Failure> {
     let other = match role {
         Role::Coordinator => Role::Node,
         Role::Node => Role::Coordinator,
+        Role::Researcher => return Ok(()),
     };
     if !folder.join(format!("{}.toml", other.as_str())).exists() {
         return Ok(());

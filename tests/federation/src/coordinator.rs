@@ -15,27 +15,67 @@ pub struct Coordinator {
     program: Program,
     home: PathBuf,
     address: String,
+    scheme: &'static str,
     daemon: Option<Daemon>,
 }
 
 impl Coordinator {
-    /// Makes a folder a coordinator's and starts it on a port of the system's choice.
+    /// Makes a folder a coordinator's and starts it on a port of the system's choice, over plain loopback.
     pub fn create(program: &Program, home: &Path) -> Self {
+        Self::create_with(program, home, PLAIN)
+    }
+
+    /// As [`create`](Self::create), for members with certificates only; the researcher `ada` joins.
+    pub fn create_encrypted(program: &Program, home: &Path) -> Self {
+        let coordinator = Self::create_with(program, home, ENCRYPTED);
+        let token = coordinator.token("researcher", "ada", &[]);
+        let keys = coordinator.keys("ada");
+        program.document(&["researcher", "init", "--join", &token, "--identity", &keys]);
+        coordinator
+    }
+
+    fn create_with(program: &Program, home: &Path, scheme: &'static str) -> Self {
         program.document(&["coordinator", "init", "--dir", &home.to_string_lossy()]);
-        let mut coordinator = Self {
-            program: program.clone(),
-            home: home.to_owned(),
-            address: "127.0.0.1:0".to_owned(),
-            daemon: None,
-        };
+        let (program, home) = (program.clone(), home.to_owned());
+        let address = "127.0.0.1:0".to_owned();
+        let mut coordinator = Self { program, home, address, scheme, daemon: None };
         coordinator.start();
         coordinator
+    }
+
+    /// Whether it serves members with certificates only.
+    pub fn is_encrypted(&self) -> bool {
+        self.scheme == ENCRYPTED
+    }
+
+    /// Invites somebody; gives the token.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no token is made.
+    pub fn token(&self, role: &str, name: &str, options: &[&str]) -> String {
+        let token = ["coordinator", "token", "--role", role, "--name", name];
+        let made = self.operate(&[&token[..], options].concat());
+        made["token"].as_str().expect("is a text").to_owned()
+    }
+
+    /// Runs an operator's command on the coordinator's folder, which must succeed.
+    pub fn operate(&self, arguments: &[&str]) -> Value {
+        let home = self.home.to_string_lossy();
+        self.program.document(&[arguments, &["--dir", &home]].concat())
+    }
+
+    /// The folder with the keys of a researcher.
+    pub fn keys(&self, researcher: &str) -> String {
+        let folder = self.home.with_file_name(format!("researcher-{researcher}"));
+        folder.to_string_lossy().into_owned()
     }
 
     /// A coordinator that the test serves by other means, as its researchers see it.
     pub fn elsewhere(program: &Program, home: &Path, url: &str) -> Self {
         let address = url.trim_start_matches("http://").to_owned();
-        Self { program: program.clone(), home: home.to_owned(), address, daemon: None }
+        let scheme = PLAIN;
+        Self { program: program.clone(), home: home.to_owned(), address, scheme, daemon: None }
     }
 
     /// Starts it, at the address that it had before.
@@ -51,27 +91,20 @@ impl Coordinator {
     fn start_with(&mut self, more: &[&str]) {
         assert!(self.daemon.is_none(), "the coordinator runs already");
         let home = self.home.to_string_lossy();
-        let start = [
-            "coordinator",
-            "start",
-            "--dir",
-            &home,
-            "--insecure-loopback",
-            "--listen",
-            &self.address,
-        ];
+        let start = ["coordinator", "start", "--dir", &home, "--listen", &self.address];
         let log = self.log();
-        let arguments = [&start[..], more].concat();
+        let plain: &[&str] = if self.is_encrypted() { &[] } else { &["--insecure-loopback"] };
+        let arguments = [&start[..], plain, more].concat();
         let daemon = Daemon::start("the coordinator", &self.program, &arguments, &log);
         let listening = daemon.await_named("listening");
         let address = listening["address"].as_str().expect("is a text");
-        self.address = address.trim_start_matches("http://").to_owned();
+        self.address = address.trim_start_matches(self.scheme).to_owned();
         self.daemon = Some(daemon);
     }
 
     /// Where nodes and researchers reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}{}", self.scheme, self.address)
     }
 
     /// Its folder.
@@ -140,8 +173,15 @@ impl Coordinator {
     }
 
     fn addressed(&self, arguments: &[&str]) -> Vec<String> {
-        let url = self.url();
-        let who = ["--coordinator", &url, "--researcher", "ada"];
-        arguments.iter().chain(&who).map(|one| (*one).to_owned()).collect()
+        let (url, keys) = (self.url(), self.keys("ada"));
+        let who: &[&str] = if self.is_encrypted() {
+            &["--identity", &keys]
+        } else {
+            &["--coordinator", &url, "--researcher", "ada"]
+        };
+        arguments.iter().chain(who).map(|one| (*one).to_owned()).collect()
     }
 }
+
+const PLAIN: &str = "http://";
+const ENCRYPTED: &str = "https://";

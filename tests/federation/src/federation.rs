@@ -53,6 +53,19 @@ impl Federation {
     ///
     /// Panics where no temporary folder can be made.
     pub fn with(variables: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
+        Self::with_coordinator(variables, prepare, Coordinator::create)
+    }
+
+    /// A coordinator alone, which serves members with certificates only; researcher and hospitals join by tokens.
+    pub fn encrypted() -> Self {
+        Self::with_coordinator(&[("WARDROUND_LOG", "info")], |_| {}, Coordinator::create_encrypted)
+    }
+
+    fn with_coordinator(
+        variables: &[(&str, &str)],
+        prepare: impl FnOnce(&Path),
+        create: impl FnOnce(&Program, &Path) -> Coordinator,
+    ) -> Self {
         let folder = TempDir::with_prefix("wardround-federation-").expect("a folder can be made");
         prepare(folder.path());
         let program = Program::find(&folder.path().join("home"))
@@ -63,7 +76,7 @@ impl Federation {
         let program = variables
             .iter()
             .fold(program, |program, (name, value)| program.with_variable(name, value));
-        let coordinator = Coordinator::create(&program, &folder.path().join("coordinator"));
+        let coordinator = create(&program, &folder.path().join("coordinator"));
         Self { hospitals: Vec::new(), coordinator, program, submitted: 0, folder }
     }
 
@@ -79,8 +92,19 @@ impl Federation {
 
     /// Adds a hospital whose node does not run yet.
     pub fn prepare_hospital(&mut self, name: &str, table: &str, options: &[&str]) -> &mut Hospital {
+        if self.coordinator.is_encrypted() {
+            let token = self.coordinator.token("node", name, &[]);
+            let hospital = Hospital::join(&self.program, self.folder.path(), name, &token);
+            return self.with_table(hospital, table, options);
+        }
         let url = self.coordinator.url();
         self.prepare_hospital_at(&url, name, table, options)
+    }
+
+    fn with_table(&mut self, hospital: Hospital, table: &str, options: &[&str]) -> &mut Hospital {
+        hospital.add_table(table, options);
+        self.hospitals.push(hospital);
+        self.hospitals.last_mut().expect("one was added")
     }
 
     /// Adds a hospital that reaches the coordinator at another address; its node does not run yet.
@@ -96,9 +120,7 @@ impl Federation {
         options: &[&str],
     ) -> &mut Hospital {
         let hospital = Hospital::create(&self.program, self.folder.path(), name, url);
-        hospital.add_table(table, options);
-        self.hospitals.push(hospital);
-        self.hospitals.last_mut().expect("one was added")
+        self.with_table(hospital, table, options)
     }
 
     /// Adds a hospital without any dataset, whose node does not run yet.
@@ -174,6 +196,11 @@ impl Federation {
         for hospital in &self.hospitals {
             hospital.approve(&experiment.plan);
         }
+    }
+
+    /// The program, for commands of people who are not among its members.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Where everything of it lies.

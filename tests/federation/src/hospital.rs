@@ -19,13 +19,27 @@ pub struct Hospital {
 }
 
 impl Hospital {
-    /// Makes a folder a node's; it has no dataset and does not run yet.
+    /// Makes a folder a node's over plain loopback; it has no dataset and does not run yet.
     pub fn create(program: &Program, folder: &Path, name: &str, coordinator: &str) -> Self {
+        let plain = ["--insecure-loopback", "--name", name, "--coordinator", coordinator];
+        Self::create_with(program, folder, name, &plain)
+    }
+
+    /// Makes a folder a node's by a token; it has no dataset and does not run yet.
+    pub fn join(program: &Program, folder: &Path, name: &str, token: &str) -> Self {
+        Self::create_with(program, folder, name, &["--join", token])
+    }
+
+    fn create_with(program: &Program, folder: &Path, name: &str, options: &[&str]) -> Self {
         let home = folder.join(name);
         let dir = home.to_string_lossy();
-        let init = ["node", "init", "--dir", &dir, "--name", name, "--coordinator", coordinator];
-        program.document(&init);
+        program.document(&[&["node", "init", "--dir", &dir][..], options].concat());
         Self { program: program.clone(), name: name.to_owned(), home, daemon: None }
+    }
+
+    /// Joins once more in the same folder, with another token.
+    pub fn join_again(&self, token: &str) -> Value {
+        self.document(&["node", "init", "--join", token])
     }
 
     /// Writes a table and registers it under the name and tag `breast-cancer`.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::Backup;
 use crate::grant::{Grant, Status as GrantStatus};
+use crate::membership::CertificateStatus;
 use crate::registry::datasets::Dataset;
 use crate::registry::plans::KnownPlan;
 use crate::registry::rounds::RoundRow;
@@ -56,6 +57,9 @@ pub struct Status {
     /// What is kept for a time, and until when; told where the status is what was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+    /// The node's certificate, where it has joined with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
 }
 
 /// A backup that lies in the node's own folder, waiting to be taken away.

@@ -27,6 +27,7 @@ use crate::audit::{Action, Actor, Entry};
 use crate::carrier::blocking;
 use crate::dispatcher::Command;
 use crate::link::SOFTWARE;
+use crate::membership;
 use crate::outbox::Line;
 use crate::registry::datasets as dataset_rows;
 use crate::registry::plans::{self as plan_rows, Decision};
@@ -148,6 +149,7 @@ impl Office {
             sandbox: self.site.self_test.found(),
             audit_trouble: self.site.audit.trouble(),
             kept: Vec::new(),
+            certificate: membership::status(&self.site.folder, &self.site.config),
         })
     }
 

@@ -76,6 +76,20 @@ pub enum Flaw {
         /// The key that the log names.
         found: Box<PublicKey>,
     },
+    /// The coordinator has signed another record in its place.
+    #[error(
+        "is another one than the coordinator has signed at {at}: the log was made anew from before it"
+    )]
+    Replaced {
+        /// When it was signed.
+        at: protocol::Timestamp,
+    },
+    /// A receipt is of another log.
+    #[error("are not those of the log of {node} that a receipt names")]
+    OtherLog {
+        /// The node that the receipt names.
+        node: protocol::NodeId,
+    },
     /// A record that was there is not.
     #[error("is missing: no record has the hash {head}, so the end of the log was cut off")]
     Headless {

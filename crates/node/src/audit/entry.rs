@@ -69,6 +69,8 @@ actions! {
     NodeBackup = "node.backup",
     /// The node goes on from a backup.
     NodeRestore = "node.restore",
+    /// The node becomes a member of a consortium.
+    NodeJoin = "node.join",
     /// The node starts to serve.
     NodeStart = "node.start",
     /// The node ends in an orderly way.
@@ -77,6 +79,10 @@ actions! {
     NodePause = "node.pause",
     /// The node takes rounds again.
     NodeResume = "node.resume",
+    /// The node has a new certificate.
+    IdentityRenew = "identity.renew",
+    /// Coordinator and node do not accept one another.
+    IdentityRefuse = "identity.refuse",
     /// Another policy is in effect than before.
     PolicyChange = "policy.change",
     /// The node has attacked its own sandbox.
@@ -157,6 +163,7 @@ objects! {
     ExcludedSamples = "excluded_samples",
     Experiment = "experiment",
     Grant = "grant",
+    Identity = "identity",
     Interpreter = "interpreter",
     Key = "key",
     Missed = "missed",
@@ -300,6 +307,11 @@ impl Entry {
 
     pub(crate) fn key(self, key: &super::PublicKey) -> Self {
         self.with(Object::Key, key)
+    }
+
+    /// The node's own identity, which is a public key.
+    pub(crate) fn identity(self, key: &identity::PublicKey) -> Self {
+        self.with(Object::Identity, key)
     }
 
     pub(crate) fn node(self, name: &protocol::NodeId) -> Self {

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use identity::Receipt;
 use protocol::{Digest, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Durability, write_whole};
@@ -27,15 +28,31 @@ pub struct Verified {
     pub head: Digest,
     /// When the last one was made.
     pub last_at: Option<Timestamp>,
+    /// Up to where the coordinator has signed it, by the receipts that were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countersigned: Option<Countersigned>,
+}
+
+/// How far a log is covered by a coordinator's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Countersigned {
+    /// How many records.
+    pub records: u64,
+    /// When it signed.
+    pub at: Timestamp,
+    /// Who signed: the public key of the consortium's authority.
+    pub authority: String,
 }
 
 /// What is known of a log from elsewhere.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Expectation {
     /// The node's key.
     pub key: Option<PublicKey>,
     /// The hash of a record that was there.
     pub head: Option<Digest>,
+    /// What coordinators have signed of it; signatures are checked where a receipt is read.
+    pub receipts: Vec<Receipt>,
 }
 
 /// Why a log cannot be exported.
@@ -70,23 +87,70 @@ pub fn verify(source: impl Read, expected: &Expectation) -> Result<Verified, Fau
             flaw: Flaw::OtherKey { found: Box::new(found) },
         });
     }
+    let receipts = receipts_of(&chain, expected)?;
     let mut last_at = None;
     let mut awaited = expected.head.filter(|head| *head != chain.head());
     while let Some(record) = chain.next()? {
         last_at = Some(record.at);
         awaited = awaited.filter(|head| *head != record.hash);
+        let same = receipts.iter().filter(|receipt| receipt.head.records == record.sequence);
+        for receipt in same.filter(|receipt| receipt.head.head != record.hash) {
+            let (record, offset) = (record.sequence, chain.offset());
+            return Err(Fault { record, offset, flaw: Flaw::Replaced { at: receipt.at } });
+        }
     }
-    if let Some(head) = awaited {
+    let later = receipts.iter().find(|receipt| receipt.head.records > chain.sequence());
+    if let Some(head) = awaited.or(later.map(|receipt| receipt.head.head)) {
         let (record, offset) = (chain.sequence() + 1, chain.offset());
         return Err(Fault { record, offset, flaw: Flaw::Headless { head } });
     }
+    let last = receipts.iter().max_by_key(|receipt| receipt.head.records);
     Ok(Verified {
         node: chain.header().node.clone(),
         key: found.to_string(),
         records: chain.sequence(),
         head: chain.head(),
         last_at,
+        countersigned: last.map(|receipt| Countersigned {
+            records: receipt.head.records,
+            at: receipt.at,
+            authority: receipt.authority.to_string(),
+        }),
     })
+}
+
+/// The receipts that were given, each of which must be of this log.
+fn receipts_of<'a, R: Read>(
+    chain: &Chain<R>,
+    expected: &'a Expectation,
+) -> Result<&'a [Receipt], Fault> {
+    let header = chain.header();
+    let is_other = |receipt: &&Receipt| {
+        receipt.head.node != header.node
+            || receipt.head.log_key.to_string() != header.key.to_string()
+    };
+    match expected.receipts.iter().find(is_other) {
+        Some(other) => {
+            let flaw = Flaw::OtherLog { node: other.head.node.clone() };
+            Err(Fault { record: 0, offset: 0, flaw })
+        }
+        None => Ok(&expected.receipts),
+    }
+}
+
+/// Reads receipts, one after another, with empty lines between them or not.
+///
+/// # Errors
+///
+/// Says which one is not a receipt, or not signed by the authority that it names.
+pub fn parse_receipts(text: &str) -> Result<Vec<Receipt>, identity::receipt::Error> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines.chunks(identity::receipt::LINES).map(|lines| lines.join("\n").parse()).collect()
+}
+
+/// The coordinator's last signature under a node's own log, where there is one that can be read.
+pub fn receipt(folder: &Folder) -> Option<Receipt> {
+    std::fs::read_to_string(folder.audit_receipt()).ok()?.parse().ok()
 }
 
 /// Reads a log's records in order; signatures are left to [`verify`].
@@ -149,7 +213,8 @@ pub fn export(folder: &Folder, to: &Path) -> Result<Verified, Error> {
     let mut bytes = Vec::new();
     let unreadable = |source: io::Error| Fault { record: 0, offset: 0, flaw: source.into() };
     open(folder)?.read_to_end(&mut bytes).map_err(unreadable)?;
-    let verified = verify(bytes.as_slice(), &Expectation { key, head: None })?;
+    let receipts = receipt(folder).into_iter().collect();
+    let verified = verify(bytes.as_slice(), &Expectation { key, head: None, receipts })?;
     write_whole(to, &bytes, Durability::PowerLoss).map_err(Error::Copy)?;
     Ok(verified)
 }

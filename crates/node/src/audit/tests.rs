@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use identity::Receipt;
 use protocol::{Code, Digest, Timestamp};
 use store::ManualClock;
 
@@ -182,7 +183,7 @@ fn a_cut_end_is_found_by_whoever_knows_the_head() {
     for (record, end) in boundaries.iter().enumerate().take(1_000) {
         assert_eq!(walk(&bytes[..*end]).unwrap(), record as u64, "nothing else shows it");
         if record % 100 == 99 {
-            let expected = Expectation { key: None, head: Some(head) };
+            let expected = Expectation { key: None, head: Some(head), ..Expectation::default() };
             let fault = verify(&bytes[..*end], &expected).unwrap_err();
             assert!(matches!(fault.flaw, Flaw::Headless { .. }), "{fault}");
             assert_eq!(fault.record, record as u64 + 1);
@@ -190,14 +191,63 @@ fn a_cut_end_is_found_by_whoever_knows_the_head() {
     }
     // An earlier head is in a log that has grown.
     let earlier = check(&bytes[..boundaries[10]]).unwrap().head;
-    verify(bytes.as_slice(), &Expectation { key: None, head: Some(earlier) }).unwrap();
+    verify(bytes.as_slice(), &Expectation { head: Some(earlier), ..Expectation::default() })
+        .unwrap();
+}
+
+/// An authority whose signature stands in for a coordinator's.
+fn authority(folder: &std::path::Path) -> identity::Authority {
+    let time = identity::Time::new(|| Timestamp::from_milliseconds(1_795_000_000_000));
+    identity::Authority::create(folder, time.now()).unwrap();
+    identity::Authority::open(folder, vec!["localhost".to_owned()], time).unwrap()
+}
+
+#[test]
+fn what_a_coordinator_has_signed_must_be_there() {
+    let home = tempfile::tempdir().unwrap();
+    let authority = authority(&home.path().join("authority"));
+    let mut written = Written::of(20);
+    let bytes = written.bytes();
+    let found = check(&bytes).unwrap();
+    let sign = |node: &str, records, head| {
+        let (node, log_key) = (node.parse().unwrap(), found.key.parse().unwrap());
+        authority.countersign(identity::receipt::Head { node, log_key, records, head })
+    };
+    let with = |receipts: Vec<Receipt>| Expectation { receipts, ..Expectation::default() };
+    let boundaries = boundaries(&bytes);
+    let earlier = check(&bytes[..boundaries[10]]).unwrap().head;
+    let receipts = vec![sign("north", 10, earlier), sign("north", 20, found.head)];
+    let signed = verify(bytes.as_slice(), &with(receipts.clone())).unwrap().countersigned.unwrap();
+    assert_eq!((signed.records, signed.at.milliseconds()), (20, 1_795_000_000_000));
+
+    let cut = verify(&bytes[..boundaries[19]], &with(receipts.clone())).unwrap_err();
+    assert!(matches!(cut.flaw, Flaw::Headless { .. }), "{cut}");
+    assert_eq!(cut.record, 20);
+    let anew = verify(bytes.as_slice(), &with(vec![sign("north", 10, found.head)])).unwrap_err();
+    assert!(matches!(anew.flaw, Flaw::Replaced { .. }), "{anew}");
+    assert_eq!(anew.record, 10);
+    let other = verify(bytes.as_slice(), &with(vec![sign("south", 10, earlier)])).unwrap_err();
+    assert!(matches!(other.flaw, Flaw::OtherLog { .. }), "{other}");
+
+    // The node itself goes on with nothing that is less than what was signed.
+    let text: String = receipts.iter().map(|receipt| format!("{receipt}\n")).collect();
+    assert_eq!(parse_receipts(&text).unwrap(), receipts);
+    fs::write(written.folder.audit_receipt(), receipts[1].to_string()).unwrap();
+    assert_eq!(receipt(&written.folder).unwrap(), receipts[1]);
+    written.log = log(&written.folder);
+    written.log.known = receipt(&written.folder).map(|it| (it.head.records, it.head.head));
+    fs::write(written.folder.audit_log(), &bytes[..boundaries[19]]).unwrap();
+    let error = written.log.append(&[entry(21)], Wanted::Synchronised).unwrap_err();
+    let is_headless = matches!(error, Error::Damaged(Fault { flaw: Flaw::Headless { .. }, .. }));
+    assert!(is_headless, "{error:?}");
 }
 
 #[test]
 fn a_log_of_another_key_is_refused() {
     let (one, other) = (Written::of(3), Written::of(3));
     let key = Some(public_key(&other.folder).unwrap());
-    let fault = verify(one.bytes().as_slice(), &Expectation { key, head: None }).unwrap_err();
+    let fault =
+        verify(one.bytes().as_slice(), &Expectation { key, ..Expectation::default() }).unwrap_err();
     assert!(matches!(fault.flaw, Flaw::OtherKey { .. }), "{fault}");
 }
 

@@ -285,7 +285,8 @@ fn choose_log(folder: &Folder, staged: &Folder, backup: &Backup) -> (AuditLog, V
 /// The records of a folder's log, where it is what its node wrote.
 fn verified(folder: &Folder) -> Option<Vec<Record>> {
     let key = Some(audit::public_key(folder).ok()?);
-    audit::verify(audit::open(folder).ok()?, &Expectation { key, head: None }).ok()?;
+    audit::verify(audit::open(folder).ok()?, &Expectation { key, ..Expectation::default() })
+        .ok()?;
     Some(records(folder))
 }
 

@@ -25,7 +25,8 @@ fn judge(folder: &Folder) -> Finding {
 
 fn verify(folder: &Folder) -> Result<(), InspectionError> {
     let log = audit::open(folder)?;
-    let expected = Expectation { key: Some(audit::public_key(folder)?), ..Expectation::default() };
+    let receipts = audit::receipt(folder).into_iter().collect();
+    let expected = Expectation { key: Some(audit::public_key(folder)?), head: None, receipts };
     audit::verify(log, &expected)?;
     Ok(())
 }

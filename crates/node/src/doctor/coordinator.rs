@@ -1,40 +1,100 @@
-//! Whether the coordinator is there and speaks as this node does.
+//! Whether the coordinator is there, is who it should be, and speaks as this node does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::wire::v1;
+use identity::{Credentials, peer};
+use protocol::wire::{refusal, v1};
+use protocol::{Code, Timestamp};
+use store::{Clock, SystemClock};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use transport::address::LoopbackAddress;
-use transport::{Caller, dial};
+use transport::{Address, Identity, Proxy, dial};
 use v1::researcher_service_client::ResearcherServiceClient;
 
 use super::{Area, Finding};
 use crate::config::Config;
+use crate::folder::Folder;
+use crate::membership;
 use crate::round_log::chain;
 
 /// Finds the coordinator step by step, and says at which it ended.
-pub(super) async fn examine(config: &Config) -> Vec<Finding> {
-    let address = &config.coordinator;
-    let addresses = match resolve(address).await {
-        Ok(addresses) => addresses,
-        Err(fact) => {
-            let remedy = "correct `coordinator` in node.toml, or the machine's name resolution";
-            return vec![Area::Coordinator.wrong(fact, remedy)];
+pub(super) async fn examine(folder: &Folder, config: &Config) -> Vec<Finding> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let identity = match membership::open(folder, config, &clock) {
+        Ok(identity) => identity,
+        Err(error) => {
+            let remedy = "join with `wardround node init --join TOKEN`: the coordinator's operator makes the token";
+            return vec![Area::Identity.wrong(chain(&error), remedy)];
         }
     };
-    if let Err(fact) = knock(&addresses).await {
-        let fact = format!("{address}: {fact}");
-        return vec![
-            Area::Coordinator
-                .wrong(fact, "start the coordinator, or correct `coordinator` in node.toml"),
-        ];
+    let mut findings = Vec::new();
+    if let Identity::Credentials(credentials) = &identity {
+        findings.push(certificate(credentials, clock.now()));
     }
-    vec![greet(config).await]
+    let address = &config.coordinator;
+    let reached = match Proxy::from_environment(address.host(), address.port()) {
+        Some(proxy) if address.is_encrypted() => tunnel(&proxy, address).await.map(Some),
+        _ => directly(address).await.map(|()| None),
+    };
+    match reached {
+        Ok(Some(finding)) => findings.push(finding),
+        Ok(None) => {}
+        Err(finding) => {
+            findings.push(finding);
+            return findings;
+        }
+    }
+    findings.push(greet(address, &identity).await);
+    findings
 }
 
-async fn resolve(address: &transport::Address) -> Result<Vec<SocketAddr>, String> {
+/// How long the node's own certificate is good.
+fn certificate(credentials: &Credentials, now: Timestamp) -> Finding {
+    let (words, expires) = (credentials.identity().fingerprint(), credentials.expires_at());
+    if now >= expires {
+        let fact =
+            format!("the certificate has expired at {expires}: the coordinator takes it no more");
+        let remedy =
+            "join again with `wardround node init --join TOKEN`; nothing of the node is lost by it";
+        return Area::Identity.wrong(fact, remedy);
+    }
+    if now < credentials.certified().valid_from {
+        let fact = "the certificate is not good yet: this machine's clock is behind";
+        return Area::Identity.wrong(fact, "set the clock");
+    }
+    if now >= credentials.renewal_due_at().after(RENEWAL_PATIENCE) {
+        let fact = format!("the certificate expires at {expires} and should have been renewed");
+        let remedy = "let the node run, connected: it renews the certificate by itself";
+        return Area::Identity.notice(fact, remedy);
+    }
+    Area::Identity.good(format!("\"{words}\", with a certificate until {expires}"))
+}
+
+async fn tunnel(proxy: &Proxy, address: &Address) -> Result<Finding, Finding> {
+    match proxy.tunnel(address.host(), address.port()).await {
+        Ok(_) => Ok(Area::Network.good(format!("proxy {proxy} makes a tunnel to {address}"))),
+        Err(error) => Err(Area::Network.wrong(chain(&error), error.hint())),
+    }
+}
+
+async fn directly(address: &Address) -> Result<(), Finding> {
+    let addresses = resolve(address).await.map_err(|fact| {
+        let remedy = "correct `coordinator` in node.toml, or the machine's name resolution";
+        Area::Coordinator.wrong(fact, remedy)
+    })?;
+    knock(&addresses).await.map_err(|fact| {
+        let mut remedy = "start the coordinator, or correct `coordinator` in node.toml".to_owned();
+        if address.is_encrypted() && addresses.iter().all(|found| !found.ip().is_loopback()) {
+            remedy.push_str("; where only a proxy reaches it, set HTTPS_PROXY");
+        }
+        Area::Coordinator.wrong(format!("{address}: {fact}"), remedy)
+    })
+}
+
+async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, String> {
     let host = address.host();
     let found = timeout(PATIENCE, lookup_host((host, address.port()))).await;
     let found: Vec<SocketAddr> = match found {
@@ -45,9 +105,12 @@ async fn resolve(address: &transport::Address) -> Result<Vec<SocketAddr>, String
     if found.is_empty() {
         return Err(format!("the name {host} has no address"));
     }
-    match found.iter().find(|&&address| LoopbackAddress::try_from(address).is_err()) {
-        Some(strange) => Err(format!("the name {host} leads to {strange}, another machine")),
-        None => Ok(found),
+    let is_strange = |&&address: &&SocketAddr| LoopbackAddress::try_from(address).is_err();
+    match found.iter().find(is_strange) {
+        Some(strange) if !address.is_encrypted() => {
+            Err(format!("the name {host} leads to {strange}, another machine"))
+        }
+        Some(_) | None => Ok(found),
     }
 }
 
@@ -68,27 +131,57 @@ async fn knock(addresses: &[SocketAddr]) -> Result<(), String> {
 }
 
 /// Asks for the version, under the node's own name and without taking its line.
-async fn greet(config: &Config) -> Finding {
-    let address = &config.coordinator;
-    let not_one = |fact: String| {
-        let fact = format!("{address} answers, but not as a coordinator: {fact}");
-        Area::Coordinator.wrong(fact, "correct `coordinator` in node.toml")
-    };
+async fn greet(address: &Address, identity: &Identity) -> Finding {
     let asking = async {
-        let caller = Caller::Node(config.name.clone());
-        let line = dial(address, &caller, dial::Settings::default()).await;
-        let line = line.map_err(|error| chain(&error))?;
+        let line = dial(address, identity, dial::Settings::default()).await;
+        let line = line.map_err(|error| not_dialled(address, &error))?;
         let answer = ResearcherServiceClient::new(line).status(v1::StatusRequest {}).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| chain(&status))
+        answer.map(tonic::Response::into_inner).map_err(|status| not_answered(address, &status))
     };
     match timeout(PATIENCE, asking).await {
         Ok(Ok(status)) => judge(address, status),
-        Ok(Err(fact)) => not_one(fact),
-        Err(_) => not_one(format!("it says nothing within {} s", PATIENCE.as_secs())),
+        Ok(Err(finding)) => finding,
+        Err(_) => {
+            not_a_coordinator(address, &format!("it says nothing within {} s", PATIENCE.as_secs()))
+        }
     }
 }
 
-fn judge(address: &transport::Address, status: v1::StatusResponse) -> Finding {
+fn not_dialled(address: &Address, error: &dial::Error) -> Finding {
+    match (error, error.hint()) {
+        (dial::Error::Certificate { .. } | dial::Error::NotTls { .. }, Some(hint)) => {
+            Area::Coordinator.wrong(chain(error), hint)
+        }
+        _ => not_a_coordinator(address, &chain(error)),
+    }
+}
+
+fn not_answered(address: &Address, status: &tonic::Status) -> Finding {
+    let is_refused = refusal::code(status) == Some(Code::IdentityRefused);
+    match peer::alert_within(status) {
+        Some(alert) => {
+            let fact = format!("{address} does not take this node's certificate ({alert})");
+            let remedy = "compare this machine's clock with a good one; else ask the coordinator's operator for a token \
+                          and join again with `wardround node init --join TOKEN`";
+            Area::Identity.wrong(fact, remedy)
+        }
+        None if is_refused => {
+            let fact = format!(
+                "{address} does not take this node as a member: it was put out, or has joined anew elsewhere"
+            );
+            let remedy = "ask the coordinator's operator; with a new token, join again with `wardround node init --join TOKEN`";
+            Area::Identity.wrong(fact, remedy)
+        }
+        None => not_a_coordinator(address, &chain(status)),
+    }
+}
+
+fn not_a_coordinator(address: &Address, fact: &str) -> Finding {
+    let fact = format!("{address} answers, but not as a coordinator: {fact}");
+    Area::Coordinator.wrong(fact, "correct `coordinator` in node.toml")
+}
+
+fn judge(address: &Address, status: v1::StatusResponse) -> Finding {
     let software = status.software;
     match transport::wire_version::check(status.wire_version) {
         Ok(()) => Area::Coordinator.good(format!("{address} is {software}, of the same protocol")),
@@ -101,38 +194,5 @@ fn judge(address: &transport::Address, status: v1::StatusResponse) -> Finding {
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use protocol::WIRE_VERSION;
-
-    use super::*;
-    use crate::doctor::Verdict;
-
-    #[test]
-    fn a_coordinator_of_another_protocol_is_named_with_the_older_side() {
-        let address = "http://127.0.0.1:7400".parse().unwrap();
-        let status = |wire_version| v1::StatusResponse {
-            wire_version,
-            software: "wardround/9.9.9".to_owned(),
-            ..v1::StatusResponse::default()
-        };
-        assert_eq!(judge(&address, status(WIRE_VERSION)).verdict, Verdict::Good);
-        let newer = judge(&address, status(WIRE_VERSION + 1));
-        assert_eq!(newer.verdict, Verdict::Wrong);
-        assert!(
-            newer.fact.contains("wardround/9.9.9: the other side speaks wire version"),
-            "{newer:?}"
-        );
-        assert!(newer.fact.ends_with("this program is the older one"), "{newer:?}");
-    }
-
-    #[tokio::test]
-    async fn a_port_where_nobody_listens_is_told() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let told = knock(&[address]).await.unwrap_err();
-        assert!(told.contains("connection refused"), "{told}");
-    }
-}
+/// How long after its time a renewal is late.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -52,7 +52,8 @@ async fn a_round_is_recorded_from_its_start_to_its_release() {
     scene.node.stop().await;
     let key = Some(node::audit::public_key(&scene.home.folder).unwrap());
     let source = node::audit::open(&scene.home.folder).unwrap();
-    let verified = node::audit::verify(source, &Expectation { key, head: None }).unwrap();
+    let verified =
+        node::audit::verify(source, &Expectation { key, ..Expectation::default() }).unwrap();
     assert_eq!(records(&scene).last().unwrap().action, "node.stop");
     assert_eq!(verified.records, records(&scene).len() as u64);
 }

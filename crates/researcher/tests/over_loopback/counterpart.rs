@@ -67,7 +67,8 @@ impl Counterpart {
 
     pub(crate) async fn client(&self) -> Result<researcher::Client, researcher::Error> {
         let name = "ada".parse().unwrap();
-        researcher::Client::connect(&self.address.to_string(), &name).await
+        researcher::Client::connect(&self.address.to_string(), researcher::Caller::Researcher(name))
+            .await
     }
 }
 

@@ -307,7 +307,7 @@ async fn another_wire_version_and_a_wrong_address_are_refused_in_words() {
     let counterpart = Counterpart::open(script).await;
     let error = counterpart.client().await.unwrap_err();
     assert_eq!(error.code(), Some(Code::WireVersion));
-    let name = "ada".parse().unwrap();
+    let name = researcher::Caller::Researcher("ada".parse().unwrap());
     let error = Client::connect("coordinator", &name).await.unwrap_err();
     assert!(matches!(error, Error::Address(_)), "{error}");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -3,22 +3,25 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use protocol::{Code, ResearcherId};
-use researcher::Client;
+use protocol::Code;
+use researcher::{Caller, Client, membership};
 use serde::Deserialize;
 
+use super::researcher::{Identity, refused};
 use crate::failure::{Failure, Status, chain};
 use crate::home::variable;
 
 /// Which coordinator, and as whom.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Connection {
-    /// The coordinator's address.
+    /// The coordinator's address; without it, the one that you have joined. http:// is for plain loopback only.
     #[arg(long, value_name = "URL", env = "WARDROUND_COORDINATOR", hide_env_values = true)]
     pub(crate) coordinator: Option<String>,
-    /// The researcher's name; without it, that of the operating system's user.
+    /// Your name over plain loopback, where nobody proves it; without it, that of the operating system's user.
     #[arg(long, value_name = "NAME", env = "WARDROUND_RESEARCHER", hide_env_values = true)]
     pub(crate) researcher: Option<String>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
 }
 
 /// What may stand in `researcher.toml`.
@@ -30,20 +33,30 @@ struct Configuration {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects: over plain loopback where the address asks for it by http://, else with the researcher's keys.
     pub(crate) async fn open(&self) -> Result<Client, Failure> {
         let configuration = Configuration::read()?;
-        let url = self.coordinator.clone().or(configuration.coordinator).ok_or_else(|| {
-            Failure::usage("no coordinator is named")
-                .hint("give --coordinator http://127.0.0.1:PORT or set WARDROUND_COORDINATOR")
-        })?;
-        let name = self.researcher.clone().or(configuration.name).or_else(|| variable("USER"));
-        let name = name.unwrap_or_else(|| "researcher".to_owned());
-        let name: ResearcherId = name
-            .parse()
-            .map_err(|error| Failure::usage(error).hint("give another name with --researcher"))?;
-        Client::connect(&url, &name).await.map_err(|error| failure(&error))
+        let url = self.coordinator.clone().or(configuration.coordinator);
+        if let Some(url) = url.as_ref().filter(|url| url.starts_with("http://")) {
+            let name = self.researcher.clone().or(configuration.name).or_else(|| variable("USER"));
+            let name = name.unwrap_or_else(|| "researcher".to_owned());
+            let name = name.parse().map_err(|error| {
+                Failure::usage(error).hint("give another name with --researcher")
+            })?;
+            return connected(url, Caller::Researcher(name)).await;
+        }
+        let credentials = membership::open(&self.identity.folder()?).await;
+        let credentials = credentials.map_err(|error| refused(&error))?;
+        let url = url.unwrap_or_else(|| credentials.coordinator().to_owned());
+        connected(&url, credentials).await
     }
+}
+
+async fn connected(
+    url: &str,
+    identity: impl Into<researcher::Identity>,
+) -> Result<Client, Failure> {
+    Client::connect(url, identity).await.map_err(|error| failure(&error))
 }
 
 impl Configuration {
@@ -103,6 +116,9 @@ pub(crate) fn failure(error: &researcher::Error) -> Failure {
         failure.status = Status::Unreachable;
         return failure.hint("is the coordinator running, and is this its address?");
     }
+    if let Some(hint) = error.hint() {
+        return failure.hint(hint);
+    }
     match error {
         researcher::Error::Definition(definition) => {
             if let Some(hint) = definition.hint() {
@@ -123,4 +139,4 @@ pub(crate) fn failure(error: &researcher::Error) -> Failure {
 
 /// What is said of an address that cannot be used.
 pub(crate) const ADDRESS_HINT: &str =
-    "in this version every part runs on one machine: http://127.0.0.1:PORT";
+    "an address is https://host:port; http://127.0.0.1:PORT is for trials within one machine";

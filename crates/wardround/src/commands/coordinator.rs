@@ -10,8 +10,7 @@ mod token;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use coordinator::administration::{self, Answer, Request};
-use coordinator::folder::{Stopped, Whereabouts};
+use coordinator::administration::{self, Answer, Overview, Request};
 use researcher::Client;
 
 use super::connection::{Connection, wait};
@@ -47,26 +46,28 @@ pub(crate) struct Whom {
 
 /// A coordinator that was found.
 enum Found {
-    /// It answers.
-    Running(Box<Client>),
-    /// It does not run; its folder is held.
-    Stopped(PathBuf, Stopped),
+    /// It answers at its address.
+    Dialled(Box<Client>),
+    /// The one of this folder, which may not run.
+    Folder(PathBuf, Overview),
 }
 
 impl Whom {
-    async fn find(mut self) -> Result<Found, Failure> {
-        if let Some(folder) = self.dir {
-            belongs_to_a_coordinator(&folder)?;
-            let found = coordinator::folder::find(&folder);
-            match found.map_err(|error| Failure::from_error(&error))? {
-                Whereabouts::Running(address) => {
-                    self.connection.coordinator = Some(address.to_string());
-                }
-                Whereabouts::Stopped(stopped) => return Ok(Found::Stopped(folder, stopped)),
-            }
+    async fn find(self) -> Result<Found, Failure> {
+        let Some(folder) = self.dir else {
+            return Ok(Found::Dialled(Box::new(self.connection.open().await?)));
+        };
+        match administer(&folder, &Request::Overview).await? {
+            Answer::Overview(overview) => Ok(Found::Folder(folder, overview)),
+            _ => Err(other_answer()),
         }
-        Ok(Found::Running(Box::new(self.connection.open().await?)))
     }
+}
+
+/// The coordinator's program is of another version than this one.
+fn other_answer() -> Failure {
+    Failure::failed("the coordinator gives another answer")
+        .hint("it may be of another version: restart it with this one")
 }
 
 /// Refuses a folder that is no coordinator's.

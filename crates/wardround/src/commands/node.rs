@@ -26,7 +26,8 @@ use crate::printer::Printer;
 /// What a data manager can do with a node.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a folder a node's.
+    /// Join a consortium: make a folder a node's.
+    #[command(after_help = init::HELP)]
     Init(init::Arguments),
     /// Run the node until it is told to end.
     Start(Box<start::Arguments>),

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use protocol::{Digest, History};
-use researcher::{Client, Definition, Occurrence};
+use researcher::{Client, Definition, Occurrence, membership};
 use serde_json::{Value, json};
 
 use super::process::{self, Daemon, unwritable};
 use crate::commands::connection::failure;
 use crate::commands::experiment::view::View;
+use crate::commands::joining;
+use crate::commands::researcher::refused;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// Running processes; dropping it ends them.
 pub(super) struct Federation {
-    url: String,
+    coordinator: PathBuf,
     hospitals: Vec<PathBuf>,
     // Nodes end before the coordinator: fields are dropped in this order.
     _nodes: Vec<Daemon>,
@@ -32,28 +34,21 @@ impl Federation {
         let home = folder.join("coordinator");
         let home_text = home.to_string_lossy();
         process::run(&["coordinator", "init", "--dir", &home_text])?;
-        let start = [
-            "coordinator",
-            "start",
-            "--dir",
-            &home_text,
-            "--listen",
-            "127.0.0.1:0",
-            "--insecure-loopback",
-        ];
+        let start = ["coordinator", "start", "--dir", &home_text, "--listen", "127.0.0.1:0"];
         let coordinator =
             Daemon::start("the coordinator", &start, &folder.join("coordinator.log"))?;
-        let url = url(&coordinator.ready)?;
+        let address = coordinator.ready.get("address").and_then(Value::as_str).unwrap_or_default();
         printer.event(
-            &json!({"event": "coordinator-started", "address": url}),
-            Some(format!("coordinator at {url}")),
+            &json!({"event": "coordinator-started", "address": address}),
+            Some(format!("coordinator at {address}, which lets in whom it has invited")),
         );
         let mut nodes = Vec::new();
         let mut hospitals = Vec::new();
         for (name, table) in shares {
-            let home = folder.join("hospitals").join(name);
-            nodes.push(start_node(&home, name, table, &url)?);
-            hospitals.push(home);
+            let place = folder.join("hospitals").join(name);
+            let token = token(&home, "node", name)?;
+            nodes.push(start_node(&place, name, table, &token)?);
+            hospitals.push(place);
             let patients = table.lines().count() - 1;
             let malignant = table.lines().filter(|line| line.starts_with("M,")).count();
             printer.event(
@@ -62,7 +57,7 @@ impl Federation {
                 Some(format!("node {name:8} {patients:4} patients, {malignant:3} malignant")),
             );
         }
-        Ok(Self { url, hospitals, _nodes: nodes, _coordinator: coordinator })
+        Ok(Self { coordinator: home, hospitals, _nodes: nodes, _coordinator: coordinator })
     }
 
     /// Submits the experiment, approves the plan at each node, follows it to its end and fetches the model.
@@ -72,9 +67,7 @@ impl Federation {
         rounds: u32,
         printer: Printer,
     ) -> Result<(History, Vec<String>), Failure> {
-        let researcher = "demo".parse().expect("is a name");
-        let client =
-            Client::connect(&self.url, &researcher).await.map_err(|error| failure(&error))?;
+        let client = self.join(&folder.join("researcher")).await?;
         let definition =
             Definition::read(&folder.join("experiment.toml")).map_err(|error| failure(&error))?;
         let plan = definition.bundle().digest();
@@ -112,6 +105,15 @@ impl Federation {
         Ok((history, resolved.columns))
     }
 
+    /// Lets a researcher join, and connects as them.
+    async fn join(&self, keys: &Path) -> Result<Client, Failure> {
+        let token = joining::token(&token(&self.coordinator, "researcher", RESEARCHER)?)?;
+        membership::join(keys, &token).await.map_err(|error| refused(&error))?;
+        let credentials = membership::open(keys).await.map_err(|error| refused(&error))?;
+        let address = credentials.coordinator().to_owned();
+        Client::connect(&address, credentials).await.map_err(|error| failure(&error))
+    }
+
     /// Waits until every node has told the coordinator of its dataset.
     async fn await_nodes(&self, client: &Client) -> Result<(), Failure> {
         let deadline = Instant::now() + CONNECT;
@@ -145,13 +147,13 @@ impl Federation {
     }
 }
 
-fn start_node(home: &Path, name: &str, table: &str, url: &str) -> Result<Daemon, Failure> {
+fn start_node(home: &Path, name: &str, table: &str, token: &str) -> Result<Daemon, Failure> {
     std::fs::create_dir_all(home).map_err(|error| unwritable(home, &error))?;
     let data = home.join("breast-cancer.csv");
     std::fs::write(&data, table).map_err(|error| unwritable(&data, &error))?;
     let folder = home.to_string_lossy();
     let data = data.to_string_lossy();
-    process::run(&["node", "init", "--dir", &folder, "--name", name, "--coordinator", url])?;
+    process::run_with(&["node", "init", "--dir", &folder, "--join", "-"], token)?;
     let description = "Fine needle aspirates of breast masses (Wisconsin, diagnostic)";
     process::run(&[
         "node",
@@ -171,11 +173,17 @@ fn start_node(home: &Path, name: &str, table: &str, url: &str) -> Result<Daemon,
     Daemon::start(&format!("node {name}"), &["node", "start", "--dir", &folder], &log)
 }
 
-fn url(ready: &Value) -> Result<String, Failure> {
-    let address = ready.get("address").and_then(Value::as_str);
-    let address = address.ok_or_else(|| Failure::failed("the coordinator names no address"))?;
-    Ok(format!("http://{}", address.trim_start_matches("http://")))
+/// Invites somebody; gives the token.
+fn token(coordinator: &Path, role: &str, name: &str) -> Result<String, Failure> {
+    let home = coordinator.to_string_lossy();
+    let token = ["coordinator", "token", "--dir", &home, "--role", role, "--name", name];
+    let made = process::run(&token)?;
+    let token = made.get("token").and_then(Value::as_str);
+    token.map(str::to_owned).ok_or_else(|| Failure::failed("the coordinator makes no token"))
 }
+
+/// The researcher's name.
+const RESEARCHER: &str = "demo";
 
 /// How long nodes may take to connect.
 const CONNECT: Duration = Duration::from_secs(20);

@@ -1,6 +1,6 @@
 //! The demonstration's daemons: real processes that end with it, however it ends.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -78,10 +78,25 @@ impl Drop for Daemon {
 
 /// Runs `wardround ARGUMENTS… --json` to its end and gives the document that it prints.
 pub(super) fn run(arguments: &[&str]) -> Result<Value, Failure> {
-    let output =
-        command()?.arg("--json").args(arguments).stdin(Stdio::null()).output().map_err(
-            |error| Failure::failed(format!("{} does not start: {error}", arguments[0])),
-        )?;
+    run_with(arguments, "")
+}
+
+/// As [`run`], with something on standard input.
+pub(super) fn run_with(arguments: &[&str], input: &str) -> Result<Value, Failure> {
+    let failed = |error| Failure::failed(format!("{} does not start: {error}", arguments[0]));
+    let mut child = command()?
+        .arg("--json")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut pipe = child.stdin.take().expect("standard input was piped");
+    // A command that does not read its input has said why, or needs none.
+    let _ = pipe.write_all(input.as_bytes());
+    drop(pipe);
+    let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let line = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

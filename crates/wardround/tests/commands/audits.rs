@@ -2,7 +2,8 @@
 
 use crate::place::Place;
 
-const INIT: &[&str] = &["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+const INIT: &[&str] =
+    &["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north", "--coordinator"];
 
 /// A node whose owner has done a few things.
 fn place() -> Place {

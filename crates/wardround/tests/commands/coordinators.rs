@@ -12,10 +12,10 @@ fn a_folder_becomes_a_coordinators() {
     place.snapshot("coordinator-init", &["coordinator", "init", "--dir", "coordinator"]);
     place.snapshot("coordinator-init-again", &["coordinator", "init", "--dir", "coordinator"]);
     place.snapshot("coordinator-init-json", &["coordinator", "init", "--json"]);
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "127.0.0.1:7400"]].concat());
     place.snapshot("coordinator-init-of-a-node", &["coordinator", "init", "--dir", "north"]);
-    let init = ["node", "init", "--dir", "coordinator", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "coordinator", "--name", "north"];
     let init = [&init[..], &["--coordinator", "127.0.0.1:7400"]].concat();
     place.snapshot("node-init-of-a-coordinator", &init);
 }
@@ -49,7 +49,16 @@ fn daemons_say_when_they_are_ready_and_end_when_they_are_asked() {
     let mut coordinator = Daemon::start(&place, &start);
     let line = coordinator.await_line(|line| line.starts_with("listening on"));
     let url = line.rsplit(' ').next().expect("the line ends with the address").to_owned();
-    let init = ["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+    let init = [
+        "node",
+        "init",
+        "--insecure-loopback",
+        "--dir",
+        "north",
+        "--name",
+        "north",
+        "--coordinator",
+    ];
     place.done(&[&init[..], &[&url]].concat());
     let mut node = Daemon::start(&place, &["node", "start", "--dir", "north"]);
     node.await_line(|line| line == "connected");

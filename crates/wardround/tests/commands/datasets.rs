@@ -5,7 +5,7 @@ use crate::place::{Answer, Place};
 /// A node's place with small tables of every shape.
 fn place() -> Place {
     let place = Place::with_examples();
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "http://127.0.0.1:7400"]].concat());
     place
 }

@@ -10,7 +10,17 @@ fn place() -> Place {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = free.local_addr().expect("is bound").to_string();
     let place = Place::with_examples();
-    let init = ["node", "init", "--dir", "north", "--name", "north", "--coordinator", &address];
+    let init = [
+        "node",
+        "init",
+        "--insecure-loopback",
+        "--dir",
+        "north",
+        "--name",
+        "north",
+        "--coordinator",
+        &address,
+    ];
     place.done(&init);
     place
 }
@@ -103,7 +113,17 @@ fn whoever_answers_without_being_a_coordinator_is_told_apart() {
     // It ends with the test's process.
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let place = Place::new();
-    let init = ["node", "init", "--dir", "north", "--name", "north", "--coordinator", &address];
+    let init = [
+        "node",
+        "init",
+        "--insecure-loopback",
+        "--dir",
+        "north",
+        "--name",
+        "north",
+        "--coordinator",
+        &address,
+    ];
     place.done(&init);
     let answer = place.run(&["node", "doctor", "--dir", "north"]);
     assert_eq!(answer.status, 1, "{}", answer.transcript());

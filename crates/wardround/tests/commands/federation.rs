@@ -39,7 +39,7 @@ impl Federation {
         let ready = coordinator.await_event(|event| event["event"] == "listening");
         let url = ready["address"].as_str().expect("the ready line has an address").to_owned();
         place.coordinator = Some(url.clone());
-        place.done(&["node", "init", "--dir", "north", "--name", "north"]);
+        place.done(&["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"]);
         let add = ["node", "dataset", "add", "ward.csv", "--dir", "north", "--name", "ward"];
         place.done(&[&add[..], &["--tag", "sepsis", "--patient-id", "patient"]].concat());
         if owner == Owner::Approved {

@@ -9,7 +9,7 @@ use crate::place::{Answer, PATIENCE, Place};
 /// A node's place with the images and volumes of other writers.
 fn place() -> Place {
     let place = Place::new();
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "http://127.0.0.1:7400"]].concat());
     for (name, fixture) in [
         ("patches/benign/1.png", "alpha.png"),

@@ -88,7 +88,7 @@ fn a_folder_that_is_no_nodes_is_refused() {
 #[test]
 fn a_configuration_that_breaks_a_rule_is_refused() {
     let place = Place::new();
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "127.0.0.1:7400"]].concat());
     let text = std::fs::read_to_string(place.path("north/node.toml")).expect("was written");
     for (name, text) in [

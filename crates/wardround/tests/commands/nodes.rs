@@ -2,14 +2,24 @@
 
 use crate::place::Place;
 
-const INIT: &[&str] = &["node", "init", "--dir", "north", "--name", "north", "--coordinator"];
+const INIT: &[&str] =
+    &["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north", "--coordinator"];
 
 #[test]
 fn a_folder_becomes_a_nodes() {
     let place = Place::new();
     place.snapshot("node-init", &[INIT, &["http://127.0.0.1:7400"]].concat());
     place.snapshot("node-init-again", &[INIT, &["http://127.0.0.1:7400"]].concat());
-    let south = ["node", "init", "--name", "south", "--coordinator", "127.0.0.1:7400", "--json"];
+    let south = [
+        "node",
+        "init",
+        "--insecure-loopback",
+        "--name",
+        "south",
+        "--coordinator",
+        "127.0.0.1:7400",
+        "--json",
+    ];
     place.snapshot("node-init-json", &south);
     assert!(place.path("home/node/node.toml").exists(), "WARDROUND_HOME is where it lives");
     place.snapshot("node-status", &["node", "status", "--dir", "north"]);
@@ -65,9 +75,20 @@ fn an_address_that_is_not_this_machines_is_refused() {
         place.snapshot(&format!("node-init-{name}"), &[INIT, &[address]].concat());
         assert!(!place.path("north").exists());
     }
-    let name = ["node", "init", "--name", "two words", "--coordinator", "127.0.0.1:7400"];
+    let name = [
+        "node",
+        "init",
+        "--insecure-loopback",
+        "--name",
+        "two words",
+        "--coordinator",
+        "127.0.0.1:7400",
+    ];
     place.snapshot("node-init-bad-name", &name);
-    place.snapshot("node-init-no-coordinator", &["node", "init", "--name", "north"]);
+    place.snapshot(
+        "node-init-no-coordinator",
+        &["node", "init", "--insecure-loopback", "--name", "north"],
+    );
 }
 
 #[test]

@@ -2,8 +2,17 @@
 
 use crate::place::Place;
 
-const INIT: &[&str] =
-    &["node", "init", "--dir", "north", "--name", "north", "--coordinator", "127.0.0.1:7400"];
+const INIT: &[&str] = &[
+    "node",
+    "init",
+    "--insecure-loopback",
+    "--dir",
+    "north",
+    "--name",
+    "north",
+    "--coordinator",
+    "127.0.0.1:7400",
+];
 
 #[test]
 fn an_owner_checks_a_policy_and_sees_what_is_in_effect() {

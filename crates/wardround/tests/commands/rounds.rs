@@ -64,7 +64,7 @@ fn a_request_runs_on_local_files_and_is_answered_once() {
         let words = node(words);
         place.snapshot(name, &words.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "127.0.0.1:7400"]].concat());
     let add = ["node", "dataset", "add", "north.csv", "--dir", "north", "--name", "breast-cancer"];
     let dataset = place.document(&add)["dataset_id"].as_str().expect("has an id").to_owned();
@@ -122,7 +122,7 @@ fn a_request_runs_on_local_files_and_is_answered_once() {
 #[test]
 fn a_request_that_cannot_be_read_is_a_wrong_usage() {
     let place = Place::with_examples();
-    let init = ["node", "init", "--dir", "north", "--name", "north"];
+    let init = ["node", "init", "--insecure-loopback", "--dir", "north", "--name", "north"];
     place.done(&[&init[..], &["--coordinator", "127.0.0.1:7400"]].concat());
     let run = |request, plan| {
         let files = ["--plan", plan, "--parameters", "parameters.safetensors", "--dir", "north"];

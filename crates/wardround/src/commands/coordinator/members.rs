@@ -79,7 +79,7 @@ async fn revoke(role: Role, revocation: Revocation, printer: Printer) -> Result<
     printer.result(&answer_of(&answer), |_| {
         let closed = match &answer {
             Answer::Revoked { closed, .. } => *closed,
-            Answer::Invited { .. } | Answer::Members { .. } => 0,
+            _ => 0,
         };
         format!("{role} {name} is put out; {closed} open connections were closed")
     });

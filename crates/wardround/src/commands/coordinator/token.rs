@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
             let until = instant(*expires_at);
             format!("{token}\n\ngood once, until {until}: `wardround {role} init --join TOKEN`")
         }
-        Answer::Members { .. } | Answer::Revoked { .. } => String::new(),
+        _ => String::new(),
     });
     Ok(())
 }

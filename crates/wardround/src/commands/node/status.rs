@@ -51,8 +51,12 @@ pub(super) fn people(status: &Status) -> String {
     let audit = status.audit_trouble.as_ref().map_or_else(String::new, |trouble| {
         format!("\n  audit log    ROUNDS ARE REFUSED: {trouble}")
     });
+    let certificate = status.certificate.as_ref().map_or_else(String::new, |certificate| {
+        let (words, until) = (&certificate.fingerprint, certificate.expires_at);
+        format!("\n  fingerprint  {words}\n  certificate  until {until}")
+    });
     format!(
-        "node {} {line}{paused}\n  coordinator  {}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered{sandbox}{audit}",
+        "node {} {line}{paused}\n  coordinator  {}{certificate}\n  datasets     {}\n  plans        {} waiting for a decision\n  rounds       {} running, {} queued, {} not delivered{sandbox}{audit}",
         status.name,
         status.coordinator,
         status.datasets,

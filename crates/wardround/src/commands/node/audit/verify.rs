@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use identity::Receipt;
 use node::audit::{self, Expectation, PublicKey, Verified};
 use protocol::Digest;
 
@@ -23,24 +24,30 @@ pub(crate) struct Arguments {
     /// The hash of a record that was there, as an earlier `verify` or `export` told it.
     #[arg(long, value_name = "HASH")]
     head: Option<Digest>,
+    /// Receipts, as `wardround coordinator nodes receipts` gives them: what the coordinator has signed must be there.
+    #[arg(long, value_name = "FILE")]
+    receipts: Option<PathBuf>,
     #[command(flatten)]
     folder: Folder,
 }
 
 pub(super) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure> {
-    let Arguments { file, key, head, folder: given } = arguments;
+    let Arguments { file, key, head, receipts, folder: given } = arguments;
+    let mut receipts = receipts.as_deref().map(read_receipts).transpose()?.unwrap_or_default();
     let verified = match file {
         Some(path) => {
             let opened = File::open(path).map_err(|error| {
                 Failure::failed(format!("{} cannot be read: {error}", path.display()))
             })?;
-            verify(BufReader::new(opened), &Expectation { key: *key, head: *head })?
+            verify(BufReader::new(opened), &Expectation { key: *key, head: *head, receipts })?
         }
         None => {
             let folder = folder(Folder { dir: given.dir.clone() })?;
             let source = audit::open(&folder).map_err(|error| refused(&error))?;
             let own = audit::public_key(&folder).map_err(|error| Failure::from_error(&error))?;
-            verify(source, &Expectation { key: Some(key.unwrap_or(own)), head: *head })?
+            receipts.extend(audit::receipt(&folder));
+            let key = Some(key.unwrap_or(own));
+            verify(source, &Expectation { key, head: *head, receipts })?
         }
     };
     printer.result(&verified, |verified| people(verified, "is whole"));
@@ -50,6 +57,13 @@ pub(super) fn run(arguments: &Arguments, printer: Printer) -> Result<(), Failure
     Ok(())
 }
 
+fn read_receipts(path: &Path) -> Result<Vec<Receipt>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("{} cannot be read: {error}", path.display())))?;
+    audit::parse_receipts(&text)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+}
+
 fn verify(source: impl Read, expected: &Expectation) -> Result<Verified, Failure> {
     audit::verify(source, expected).map_err(|fault| Failure::from_error(&fault).hint(DAMAGE_HINT))
 }
@@ -57,7 +71,15 @@ fn verify(source: impl Read, expected: &Expectation) -> Result<Verified, Failure
 /// A verified log for people.
 pub(super) fn people(verified: &Verified, what: &str) -> String {
     let Verified { node, key, records, head, .. } = verified;
-    format!("the audit log of {node} {what}: {records} records\n  key   {key}\n  head  {head}")
+    let mut text =
+        format!("the audit log of {node} {what}: {records} records\n  key   {key}\n  head  {head}");
+    if let Some(signed) = &verified.countersigned {
+        text.push_str(&format!(
+            "\n  the coordinator has signed the first {} at {}\n  by    {}",
+            signed.records, signed.at, signed.authority
+        ));
+    }
+    text
 }
 
 /// What `--help` adds.
@@ -70,4 +92,6 @@ names: a changed, removed, moved or added record is found and named, and the exi
   wardround node audit verify --head sha256:…            that its end was not cut off since
 
 Records that were cut off at the end leave nothing behind: keep the head that is printed, and give it
-with --head the next time.";
+with --head the next time. A node that has joined has its head signed by the coordinator, half a minute apart
+at most; the last receipt is checked with the node's own log, and --receipts checks those that the coordinator
+keeps.";
