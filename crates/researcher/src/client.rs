@@ -55,6 +55,16 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    /// Checks that a text is a coordinator's address.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Address`] with the form that an address has.
+    pub fn check_address(url: &str) -> Result<(), Error> {
+        let _: Address = url.parse()?;
+        Ok(())
+    }
+
     /// Connects to the coordinator at a URL and checks that both sides speak the same messages.
     ///
     /// With credentials the connection is encrypted; a bare [`Caller`](transport::Caller) is for plain loopback.

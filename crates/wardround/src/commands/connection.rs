@@ -37,6 +37,9 @@ impl Connection {
     pub(crate) async fn open(&self) -> Result<Client, Failure> {
         let configuration = Configuration::read()?;
         let url = self.coordinator.clone().or(configuration.coordinator);
+        if let Some(url) = &url {
+            Client::check_address(url).map_err(|error| failure(&error))?;
+        }
         if let Some(url) = url.as_ref().filter(|url| url.starts_with("http://")) {
             let name = self.researcher.clone().or(configuration.name).or_else(|| variable("USER"));
             let name = name.unwrap_or_else(|| "researcher".to_owned());

@@ -62,3 +62,32 @@ fn a_copy_is_verified_and_its_first_bad_record_is_named() {
     place.snapshot("node-audit-verify-no-log", &verify(&[]));
     place.snapshot("node-audit-verify-no-file", &["node", "audit", "verify", "nowhere.audit"]);
 }
+
+#[test]
+fn a_sheet_tells_of_a_period_and_says_first_whether_the_log_is_whole() {
+    let place = place();
+    let report = |words: &[&'static str]| {
+        let start = ["node", "audit", "report", "--output", "sheet.html", "--dir", "north"];
+        [&start[..], words].concat()
+    };
+    let sheet = || std::fs::read_to_string(place.path("sheet.html")).expect("it was written");
+    place.snapshot("node-audit-report", &report(&[]));
+    let told = sheet();
+    for text in ["The log is whole.", "Audit report of north", "plan.register", "dataset=ward"] {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    place.snapshot("node-audit-report-later", &report(&["--from", "2999-01-01", "--json"]));
+    assert!(!sheet().contains("dataset=ward") && sheet().contains("The log is whole."));
+    place.done(&report(&["--to", "2001-01-01"]));
+    assert!(!sheet().contains("dataset=ward"));
+    let nowhere = ["node", "audit", "report", "--output", "no/x.html", "--dir", "north"];
+    assert_eq!(place.run(&nowhere).status, 1);
+
+    let mut changed = std::fs::read(place.path("north/audit/log")).expect("it is there");
+    let last = changed.len() - 1;
+    changed[last] ^= 1;
+    place.write("north/audit/log", changed);
+    let answer = place.run(&report(&[]));
+    assert_eq!(answer.status, 1, "{}", answer.transcript());
+    assert!(sheet().contains("THE LOG IS DAMAGED"), "{}", sheet());
+}

@@ -2,6 +2,7 @@
 
 mod export;
 mod list;
+mod report;
 mod verify;
 
 use clap::Subcommand;
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Verify the log and copy it into a file that can be verified on any machine.
     #[command(after_help = export::HELP)]
     Export(export::Arguments),
+    /// Write a sheet about a period, for whoever answers for the protection of data.
+    #[command(after_help = report::HELP)]
+    Report(report::Arguments),
 }
 
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
@@ -30,6 +34,7 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::List(arguments) => list::run(arguments, printer),
         Command::Verify(arguments) => verify::run(&arguments, printer),
         Command::Export(arguments) => export::run(arguments, printer),
+        Command::Report(arguments) => report::run(arguments, printer),
     }
 }
 

@@ -83,7 +83,7 @@ fn is_of(record: &Record, action: &str) -> bool {
         || record.action.strip_prefix(action).is_some_and(|rest| rest.starts_with('.'))
 }
 
-fn instant_of(record: &Record) -> SystemTime {
+pub(super) fn instant_of(record: &Record) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(record.at.milliseconds())
 }
 
@@ -99,7 +99,7 @@ fn action(text: &str) -> Result<String, String> {
     Err(format!("there are the actions {}", known.join(", ")))
 }
 
-fn instant(text: &str) -> Result<SystemTime, String> {
+pub(super) fn instant(text: &str) -> Result<SystemTime, String> {
     let read = humantime::parse_rfc3339_weak(text)
         .or_else(|_| humantime::parse_rfc3339_weak(&format!("{text}T00:00:00")));
     if let Ok(instant) = read {
