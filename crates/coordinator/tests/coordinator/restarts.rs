@@ -133,6 +133,7 @@ async fn updates_that_came_inside_replies_survive_a_loss_of_power_in_any_state()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_coordinator_is_refused_the_folder() {
     let folder = tempfile::tempdir().unwrap();
+    coordinator::init(folder.path(), None).unwrap();
     let server = Server::start(folder.path()).await;
     let second = coordinator::Coordinator::open(test_config(folder.path())).await;
     let error = second.expect_err("is refused").to_string();

@@ -93,14 +93,14 @@ pub fn verify(source: impl Read, expected: &Expectation) -> Result<Verified, Fau
     while let Some(record) = chain.next()? {
         last_at = Some(record.at);
         awaited = awaited.filter(|head| *head != record.hash);
-        let same = receipts.iter().filter(|receipt| receipt.head.records == record.sequence);
-        for receipt in same.filter(|receipt| receipt.head.head != record.hash) {
+        let mut same = receipts.iter().filter(|receipt| receipt.head.records == record.sequence);
+        if let Some(other) = same.find(|receipt| receipt.head.head != record.hash) {
             let (record, offset) = (record.sequence, chain.offset());
-            return Err(Fault { record, offset, flaw: Flaw::Replaced { at: receipt.at } });
+            return Err(Fault { record, offset, flaw: Flaw::Replaced { at: other.at } });
         }
     }
     let later = receipts.iter().find(|receipt| receipt.head.records > chain.sequence());
-    if let Some(head) = awaited.or(later.map(|receipt| receipt.head.head)) {
+    if let Some(head) = awaited.or_else(|| later.map(|receipt| receipt.head.head)) {
         let (record, offset) = (chain.sequence() + 1, chain.offset());
         return Err(Fault { record, offset, flaw: Flaw::Headless { head } });
     }

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     List(list::Arguments),
     /// Check that no record was changed, removed, moved or added.
     #[command(after_help = verify::HELP)]
-    Verify(verify::Arguments),
+    Verify(Box<verify::Arguments>),
     /// Verify the log and copy it into a file that can be verified on any machine.
     #[command(after_help = export::HELP)]
     Export(export::Arguments),
