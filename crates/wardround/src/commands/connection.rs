@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 
+use identity::credentials;
 use protocol::Code;
 use researcher::{Caller, Client, membership};
 use serde::Deserialize;
@@ -49,7 +50,12 @@ impl Connection {
             return connected(url, Caller::Researcher(name)).await;
         }
         let credentials = membership::open(&self.identity.folder()?).await;
-        let credentials = credentials.map_err(|error| refused(&error))?;
+        let credentials = credentials.map_err(|error| match error {
+            membership::Error::Credentials(credentials::Error::Absent { .. }) if url.is_none() => {
+                Failure::usage("no coordinator is named, and none was joined").hint(UNNAMED_HINT)
+            }
+            error => refused(&error),
+        })?;
         let url = url.unwrap_or_else(|| credentials.coordinator().to_owned());
         connected(&url, credentials).await
     }
@@ -139,6 +145,10 @@ pub(crate) fn failure(error: &researcher::Error) -> Failure {
     }
     failure
 }
+
+/// What is said to whoever names no coordinator and has joined none.
+const UNNAMED_HINT: &str = "join one with `wardround researcher init --join TOKEN`; for trials within one machine \
+                            give --coordinator http://127.0.0.1:PORT or set WARDROUND_COORDINATOR";
 
 /// What is said of an address that cannot be used.
 pub(crate) const ADDRESS_HINT: &str =

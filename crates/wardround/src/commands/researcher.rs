@@ -4,6 +4,7 @@ mod init;
 mod status;
 
 use clap::Subcommand;
+use identity::credentials;
 use researcher::membership::Error;
 
 use super::connection::wait;
@@ -52,6 +53,9 @@ pub(crate) fn refused(error: &Error) -> Failure {
         Some(code) => Failure::coded(code, chain(error)),
         None => Failure::from_error(error),
     };
+    if matches!(error, Error::Credentials(credentials::Error::Absent { .. })) {
+        failure.status = Status::Usage;
+    }
     if error.is_unreachable() {
         failure.status = Status::Unreachable;
     }

@@ -52,6 +52,7 @@ fn a_node_is_backed_up_and_restored() {
     place.done(&[
         "node",
         "init",
+        "--insecure-loopback",
         "--dir",
         "south",
         "--name",

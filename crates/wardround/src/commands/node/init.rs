@@ -120,10 +120,11 @@ fn refused(error: &node::joining::Error) -> Failure {
 
 /// What `--help` adds.
 pub(super) const HELP: &str = "\
-The coordinator's operator makes a token with `wardround coordinator token --role node --name NAME`; it is good once.
-The node's keys are made here and never leave this machine. Read the six words that are printed to the operator, by
-telephone: they must be the ones that `wardround coordinator nodes list` shows there.
-A node that has joined already, and whose certificate has expired or was revoked, joins again in the same folder.
+The coordinator's operator makes a token with `wardround coordinator token --role node --name NAME`;
+it is good once. The node's keys are made here and never leave this machine. Read the six words that
+are printed to the operator, by telephone: they must be the ones that `wardround coordinator nodes
+list` shows there. A node that has joined already, and whose certificate has expired or was revoked,
+joins again in the same folder.
 
   wardround node init --join - --dir /srv/wardround/north < token
 ";

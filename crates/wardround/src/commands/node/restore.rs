@@ -76,7 +76,8 @@ fn instant(at: Timestamp) -> String {
 
 /// What `--help` adds.
 pub(super) const HELP: &str = "\
-What lies in the folder moves aside, but for an audit log that goes on after the backup's: it stays, and tells
-which rounds ran since. No round runs a second time: the node refuses requests that were made before the
-restore. Where the log is lost, too, what is counted by day counts as used up for a day, and grants of so many
-rounds are used up. The node is paused: what you decided since the backup is not in it.";
+What lies in the folder moves aside, but for an audit log that goes on after the backup's: it stays,
+and tells which rounds ran since. No round runs a second time: the node refuses requests that were
+made before the restore. Where the log is lost, too, what is counted by day counts as used up for a
+day, and grants of so many rounds are used up. The node is paused: what you decided since the backup
+is not in it.";

@@ -44,9 +44,10 @@ pub(super) async fn run(arguments: Arguments, printer: Printer) -> Result<(), Fa
 
 /// What `--help` adds.
 pub(super) const HELP: &str = "\
-The coordinator's operator makes a token with `wardround coordinator token --role researcher --name NAME`; it is good
-once. Your keys are made here and never leave this machine. Read the six words that are printed to the operator, by
-telephone: they must be the ones that `wardround coordinator researchers list` shows there.
+The coordinator's operator makes a token with `wardround coordinator token --role researcher --name
+NAME`; it is good once. Your keys are made here and never leave this machine. Read the six words
+that are printed to the operator, by telephone: they must be the ones that `wardround coordinator
+researchers list` shows there.
 
   wardround researcher init --join - < token
 ";

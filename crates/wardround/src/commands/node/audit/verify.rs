@@ -91,7 +91,7 @@ names: a changed, removed, moved or added record is found and named, and the exi
   wardround node audit verify log.audit --key ed25519:…  an exported log, on any machine
   wardround node audit verify --head sha256:…            that its end was not cut off since
 
-Records that were cut off at the end leave nothing behind: keep the head that is printed, and give it
-with --head the next time. A node that has joined has its head signed by the coordinator, half a minute apart
-at most; the last receipt is checked with the node's own log, and --receipts checks those that the coordinator
-keeps.";
+Records that were cut off at the end leave nothing behind: keep the head that is printed, and give
+it with --head the next time. A node that has joined has its head signed by the coordinator, half a
+minute apart at most: the last receipt is checked with the node's own log, and --receipts checks
+those that the coordinator keeps.";

@@ -134,7 +134,9 @@ fn signed(verified: &Verified) -> String {
             "<br>The coordinator has signed its first {} records at {}.",
             signed.records, signed.at
         ),
-        None => "<br>Nobody else has signed it: that its end was cut off would not show.".to_owned(),
+        None => {
+            "<br>Nobody else has signed it: that its end was cut off would not show.".to_owned()
+        }
     }
 }
 
