@@ -9,7 +9,7 @@ use crate::words::WORDS;
 
 /// What two people compare to be sure that they mean the same key.
 ///
-/// Six words of 256 carry 48 bits. Each is made slow on purpose, by [`ROUNDS`] digests one after another, so that to
+/// Six words of 256 carry 48 bits. Each is made slow on purpose, by 16,384 digests one after another, so that to
 /// find another key with the same words costs 2⁶² digests and not 2⁴⁸.
 ///
 /// # Examples
