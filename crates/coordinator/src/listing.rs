@@ -2,7 +2,8 @@
 
 use protocol::wire::v1;
 use protocol::{
-    ArtifactReference, DatasetSummary, ExperimentId, NodeId, ResearcherId, RoundId, Timestamp,
+    ArtifactReference, DatasetSummary, Detail, ExperimentId, NodeId, ResearcherId, RoundId,
+    Timestamp,
 };
 use round::experiment::{Approval, Site};
 use store::Transaction;
@@ -182,13 +183,19 @@ fn is_of(execution: &v1::Execution, site: &Site) -> bool {
     execution.node_id == site.node.as_str() && execution.dataset_name == site.dataset.as_str()
 }
 
+/// What a failure is about, of a stored detail.
+fn in_words(detail: &str) -> Option<String> {
+    serde_json::from_str::<Detail>(detail).ok().map(|detail| detail.in_words())
+}
+
 /// The last execution of each site in the last round.
 fn last_executions(
     transaction: &Transaction<'_>,
     id: ExperimentId,
 ) -> Result<Vec<v1::Execution>, Error> {
     let mut select = transaction.prepare_cached(
-        "SELECT executions.node, executions.dataset, round_id, json_extract(body, '$.code')
+        "SELECT executions.node, executions.dataset, round_id, json_extract(body, '$.code'),
+         json_extract(body, '$.detail')
          FROM executions LEFT JOIN replies USING (round_id)
          WHERE executions.experiment_id = ?1 AND executions.round =
          (SELECT max(round) FROM executions WHERE experiment_id = ?1)
@@ -196,6 +203,7 @@ fn last_executions(
     )?;
     let rows = select.query_map(params![id.to_string()], |row| {
         let code: Option<String> = row.get(3)?;
+        let detail: Option<String> = row.get(4)?;
         let stage = match code.as_deref() {
             None => SENT,
             Some("ok") => "done",
@@ -208,7 +216,7 @@ fn last_executions(
             stage: stage.to_owned(),
             code: code.unwrap_or_default(),
             connected: false,
-            note: String::new(),
+            note: detail.and_then(|detail| in_words(&detail)).unwrap_or_default(),
         })
     })?;
     let mut executions: Vec<v1::Execution> = rows.collect::<Result<_, _>>()?;

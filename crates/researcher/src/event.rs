@@ -128,6 +128,9 @@ pub enum Occurrence {
         code: Code,
         /// The number of training rows behind the update.
         sample_count: u64,
+        /// What of the request or the update a failure is about, in words.
+        #[serde(default)]
+        detail: Option<String>,
     },
     /// An attempt ended with too few successes and another follows.
     Retrying {
@@ -251,7 +254,7 @@ mod tests {
             "site": site, "round": 3, "code": "ok", "sample_count": 120, "new_field": true
         });
         let reply = event("reply", &fields);
-        let Occurrence::Reply { site, round, code, sample_count } = &reply.what else {
+        let Occurrence::Reply { site, round, code, sample_count, .. } = &reply.what else {
             panic!("{reply:?}");
         };
         assert_eq!(

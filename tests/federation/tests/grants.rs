@@ -93,6 +93,39 @@ fn a_revocation_ends_a_running_round_and_the_experiment_waits_for_the_owner() {
 }
 
 #[test]
+fn a_bound_that_is_exceeded_is_named_to_the_researcher_and_to_the_owner() {
+    let mut federation = Federation::of_three();
+    let file = ExperimentFile {
+        min_nodes: 3,
+        rounds: 1,
+        training: "epochs = 2\n[training_args.loader_args]\nbatch_size = 8\n",
+        ..ExperimentFile::default()
+    };
+    let experiment = federation.submit(&file);
+    let south = federation.hospital("south");
+    await_true("a question", || south.document(&["node", "plan", "list"])[0].is_object());
+    south.document(&["node", "plan", "approve", &experiment.plan, "--max", "epochs=1"]);
+    for name in ["east", "north"] {
+        federation.hospital(name).approve(&experiment.plan);
+    }
+    let words = "the bound \"epochs\" is 1, and 2 was found";
+    let paused = experiment.await_named("paused");
+    assert!(paused["message"].as_str().is_some_and(|message| message.contains(words)), "{paused}");
+    let shown = federation.coordinator.document(&["experiment", "show", &experiment.id]);
+    let notes: Vec<&Value> = shown["executions"]
+        .as_array()
+        .expect("executions")
+        .iter()
+        .filter(|execution| execution["code"] == "policy.denied")
+        .map(|execution| &execution["note"])
+        .collect();
+    assert_eq!(notes, [words]);
+    let reply = replies(federation.hospital("south"), &experiment).remove(0);
+    assert_eq!(reply["detail"]["bound"], "epochs");
+    federation.coordinator.document(&["experiment", "cancel", &experiment.id]);
+}
+
+#[test]
 fn an_owner_is_asked_before_there_is_an_experiment_and_the_answer_comes_back() {
     let mut federation = Federation::of_three();
     let folder = tempfile::tempdir().expect("a folder");

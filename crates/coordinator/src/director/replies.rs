@@ -2,7 +2,7 @@
 
 use protocol::wire::v1::coordinator_message::Message as ToNode;
 use protocol::wire::{self, v1};
-use protocol::{Code, NodeId, RoundId, TrainReply};
+use protocol::{Code, Detail, NodeId, RoundId, TrainReply};
 use round::experiment::{Action, Event, Reply, Verdict};
 use store::Durability;
 use transport::Caller;
@@ -140,6 +140,7 @@ impl Director {
             code: reply.code,
             update: reply.update.clone(),
             sample_count: reply.sample_count,
+            detail: reply.detail.as_ref().map(Detail::in_words),
         };
         let event = Event::ReplyReceived { round_id, reply: summary };
         let loss = self.shared.board.loss(place.experiment_id, round_id);

@@ -1,5 +1,7 @@
 //! What whoever watches an experiment is told. The names of these events and of their fields are a contract.
 
+use std::fmt;
+
 use protocol::{ArtifactReference, Code, Mode, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,9 @@ pub enum Announcement {
         code: Code,
         /// The number of training rows behind the update.
         sample_count: u64,
+        /// What of the request or the update a failure is about, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// An attempt ended with too few successes and another follows.
     Retrying {
@@ -116,4 +121,14 @@ pub struct SiteFailure {
     pub site: Site,
     /// Its code; `deadline.exceeded` where no reply came.
     pub code: Code,
+    /// What of the request or the update the failure is about, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl fmt::Display for SiteFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.site, self.code)?;
+        self.detail.iter().try_for_each(|detail| write!(formatter, " ({detail})"))
+    }
 }

@@ -46,6 +46,15 @@ pub(super) struct Collection {
 struct Execution {
     round_id: RoundId,
     outcome: Option<Outcome>,
+    /// What a failure is about, in the site's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Execution {
+    fn new(round_id: RoundId, outcome: Option<Outcome>) -> Self {
+        Self { round_id, outcome, detail: None }
+    }
 }
 
 /// How a site's part ended.
@@ -76,12 +85,12 @@ impl Collection {
         let experiment_id = course.specification.experiment_id;
         for site in course.sites_with(&[Approval::Approved]) {
             let id = round_id::derive(experiment_id, upcoming.round, attempt, &site, now);
-            executions.insert(site, Execution { round_id: id, outcome: None });
+            executions.insert(site, Execution::new(id, None));
         }
         for (site, success) in upcoming.kept {
             let round_id = success.round_id;
             let outcome = Some(Outcome::Success(success));
-            executions.insert(site, Execution { round_id, outcome });
+            executions.insert(site, Execution::new(round_id, outcome));
         }
         let (round, retries, returns) = (upcoming.round, upcoming.retries, upcoming.returns);
         Self { round, attempt, retries, returns, executions, stage: Stage::Ended }
@@ -248,12 +257,14 @@ impl Collection {
             round: self.round,
             code: reply.code,
             sample_count: reply.sample_count,
+            detail: reply.detail.clone(),
         };
         if let (Some(approval), Some(participant)) =
             (revocation(reply.code), course.participants.get_mut(site))
         {
             participant.approval = approval;
         }
+        execution.detail.clone_from(&reply.detail);
         execution.outcome = Some(Outcome::of(round_id, reply, course.mode(self.round)));
         let taken = vec![settle, Action::Announce(announcement)];
         if self.open().is_empty() {
@@ -343,6 +354,7 @@ impl Collection {
                 execution.round_id =
                     round_id::derive(experiment_id, self.round, self.attempt, site, now);
                 execution.outcome = None;
+                execution.detail = None;
             }
         }
         self.start(course, now)
@@ -404,7 +416,7 @@ impl Collection {
                 Outcome::Failure(code) => *code,
                 Outcome::Closed => Code::DeadlineExceeded,
             };
-            Some(SiteFailure { site: site.clone(), code })
+            Some(SiteFailure { site: site.clone(), code, detail: execution.detail.clone() })
         });
         failures.collect()
     }
@@ -441,7 +453,7 @@ impl Execution {
 
 impl Outcome {
     fn of(round_id: RoundId, reply: Reply, mode: Mode) -> Self {
-        let Reply { code, update, sample_count } = reply;
+        let Reply { code, update, sample_count, .. } = reply;
         match (code.is_ok(), mode, &update) {
             (false, _, _) => Self::Failure(code),
             // A training round without an update is a defect of the node, whatever it says.

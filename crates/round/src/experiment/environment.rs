@@ -166,7 +166,7 @@ impl Environment {
         let code = node.ends_with.unwrap_or(Code::Ok);
         let trained = code.is_ok() && request.mode == Mode::Train;
         let update = trained.then(|| artifact(&format!("{name} of round {}", request.round)));
-        *reply = Some(Reply { code, update, sample_count: 10 });
+        *reply = Some(Reply { code, update, sample_count: 10, detail: None });
         self.offer(name, round_id);
     }
 
@@ -389,7 +389,8 @@ impl Environment {
     fn cancel(&mut self, name: &NodeId, round_id: RoundId) {
         let node = self.nodes.get_mut(name).unwrap();
         if let Some((_, reply @ None)) = node.accepted.get_mut(&round_id) {
-            *reply = Some(Reply { code: Code::Cancelled, update: None, sample_count: 0 });
+            *reply =
+                Some(Reply { code: Code::Cancelled, update: None, sample_count: 0, detail: None });
         }
         self.offer(name, round_id);
     }

@@ -108,6 +108,9 @@ pub struct Reply {
     pub update: Option<ArtifactReference>,
     /// The number of training rows behind the update.
     pub sample_count: u64,
+    /// What of the request or the update a failure is about, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// Why an aggregate could not be made, by blame.

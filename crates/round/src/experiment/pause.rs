@@ -73,9 +73,7 @@ impl fmt::Display for PauseReason {
             }
             Self::TooFewUpdates { round, succeeded, needed, failures } => {
                 write!(formatter, "round {round} has {succeeded} of {needed} needed nodes")?;
-                failures.iter().try_for_each(|failure| {
-                    write!(formatter, "; {}: {}", failure.site, failure.code)
-                })
+                failures.iter().try_for_each(|failure| write!(formatter, "; {failure}"))
             }
             Self::StorageFull => formatter.write_str("the coordinator's disk has no space left"),
             Self::CoordinatorDefect => {

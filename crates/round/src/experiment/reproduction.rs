@@ -184,7 +184,8 @@ fn a_late_reply_is_settled_as_late_and_not_used() {
     world.run_all();
     world.deliver_all();
     world.wait_for(StateName::Aggregating);
-    let reply = Reply { code: Code::Ok, update: Some(artifact("late")), sample_count: 1 };
+    let reply =
+        Reply { code: Code::Ok, update: Some(artifact("late")), sample_count: 1, detail: None };
     world.handle(Event::ReplyReceived { round_id: late, reply });
     let settle = Action::SettleReply { round_id: late, verdict: Verdict::Late };
     assert_eq!(world.actions, [settle]);
@@ -451,7 +452,7 @@ fn a_round_without_samples_fails_with_a_named_reason() {
 fn a_success_without_an_update_is_a_failure_of_the_node() {
     let mut world = collecting(specification());
     let (_, round_id) = world.runnable()[0].clone();
-    let reply = Reply { code: Code::Ok, update: None, sample_count: 10 };
+    let reply = Reply { code: Code::Ok, update: None, sample_count: 10, detail: None };
     world.handle(Event::ReplyReceived { round_id, reply });
     for (name, round_id) in world.runnable().into_iter().skip(1) {
         world.run(&name, round_id);

@@ -135,8 +135,9 @@ pub(super) fn course(what: &Occurrence) -> Option<String> {
         Occurrence::Selected { sites } => Some(format!("selected {}", names(sites))),
         Occurrence::WaitingForApproval { pending, unanswered, .. } => waiting(pending, unanswered),
         Occurrence::Note { site, code, note } => Some(format!("{site} ({code}): {note}")),
-        Occurrence::Reply { site, round, code, .. } if !code.is_ok() => {
-            Some(format!("round {round}: {site} ended with {code}: {}", code.sentence()))
+        Occurrence::Reply { site, round, code, detail, .. } if !code.is_ok() => {
+            let detail = detail.iter().map(|detail| format!(" ({detail})")).collect::<String>();
+            Some(format!("round {round}: {site} ended with {code}: {}{detail}", code.sentence()))
         }
         Occurrence::Retrying { round, retry } => {
             Some(format!("round {round}: too few updates, attempt {} follows", retry + 1))

@@ -39,6 +39,9 @@ fn people(details: &RoundDetails) -> String {
     }
     if let Some(reply) = &details.reply {
         text.push_str(&format!("  code        {}: {}\n", reply.code, reply.message()));
+        if let Some(detail) = &reply.detail {
+            text.push_str(&format!("  because     {}\n", detail.in_words()));
+        }
         text.push_str(&format!("  samples     {}\n", reply.sample_count));
         if let Some(update) = &reply.update {
             text.push_str(&format!("  update      {} ({} bytes)\n", update.digest, update.size));
