@@ -1,5 +1,6 @@
 //! The one door through which the program speaks.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -73,7 +74,7 @@ impl Printer {
 
     /// Shows a line on standard error in place of the one it showed last; an empty one takes it away.
     pub(crate) fn status(self, line: &str) {
-        let _ = write!(std::io::stderr().lock(), "\r\x1b[K{line}");
+        let _ = write!(std::io::stderr().lock(), "\r\x1b[K{}", visible(line));
     }
 
     /// Says why the command failed.
@@ -117,9 +118,54 @@ pub(crate) fn wide_table(header: Vec<String>, rows: Vec<Vec<String>>) -> String 
 /// Writes a line to standard output; whoever closed it early does not want the rest.
 pub(crate) fn out(line: &str) {
     let mut output = std::io::stdout().lock();
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+    let _ = writeln!(output, "{}", visible(line)).and_then(|()| output.flush());
 }
 
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(line));
+}
+
+/// A text as it is shown: what would command a terminal, is not seen or reorders what is seen, stands as its number.
+///
+/// Names, notes, messages and plans come from other people, and every text for people goes through here.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_hidden(character) {
+            let _ = write!(shown, "[U+{:04X}]", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character is not seen, reorders what is, or commands a terminal; line ends and tabs are text.
+pub(crate) fn is_hidden(character: char) -> bool {
+    let is_text = matches!(character, '\n' | '\t');
+    let reorders = matches!(
+        character,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    reorders || (character.is_control() && !is_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_commands_the_terminal() {
+        assert_eq!(visible("a\tb\nGröße ≤ 5"), "a\tb\nGröße ≤ 5");
+        assert_eq!(visible("\u{1b}[2Jx\r\u{202e}y"), "[U+001B][2Jx[U+000D][U+202E]y");
+    }
 }

@@ -12,7 +12,7 @@ use super::diff::unified;
 use super::show::{details as grant_lines, tensor_in_words};
 use crate::commands::node::{administration, refused};
 use crate::failure::Failure;
-use crate::printer::Printer;
+use crate::printer::{Printer, is_hidden};
 
 pub(super) async fn run(one: One, output: PathBuf, printer: Printer) -> Result<(), Failure> {
     let administration = administration(one.folder).await?;
@@ -209,19 +209,13 @@ fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            '\n' | '\t' => safe.push(character),
-            hidden if hidden.is_control() || is_hidden(hidden) => {
+            hidden if is_hidden(hidden) => {
                 safe.push_str(&format!("[U+{:04X}]", u32::from(hidden)));
             }
             character => safe.push(character),
         }
     }
     safe
-}
-
-/// Characters that are not seen, or that reorder what is.
-fn is_hidden(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b2733}\

@@ -16,6 +16,11 @@ pub(super) async fn run(one: One, printer: Printer) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What somebody wrote, with a bar before its further lines: none of them passes for a line of ours.
+fn beside(text: &str) -> String {
+    text.replace('\n', "\n            | ")
+}
+
 fn people(details: &PlanDetails) -> String {
     let plan = &details.plan;
     let mut text = format!(
@@ -29,14 +34,14 @@ fn people(details: &PlanDetails) -> String {
         text.push_str(&format!("  asked by  {researcher}, for \"{}\"\n", plan.experiment_name));
     }
     if !plan.note.is_empty() {
-        text.push_str(&format!("  note      {}\n", plan.note));
+        text.push_str(&format!("  note      {}\n", beside(&plan.note)));
     }
     for message in &plan.messages {
         text.push_str(&format!(
             "  message   {} by {}: {}\n",
             day(message.at),
             message.researcher,
-            message.text
+            beside(&message.text)
         ));
     }
     if let Some(other) = &details.same_as {
