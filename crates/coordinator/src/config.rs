@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ pub fn init(folder: &Path, address: Option<&str>) -> Result<(), Error> {
         return Err(Error::Exists { path: folder.to_owned() });
     }
     let unwritable = |source| Error::Unwritable { path: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(unwritable)?;
+    create_private(folder).map_err(unwritable)?;
     let authority = Config::new(folder).authority();
     if !Authority::exists(&authority) {
         Authority::create(&authority, SystemClock.now())?;
@@ -108,6 +109,12 @@ pub fn init(folder: &Path, address: Option<&str>) -> Result<(), Error> {
     let text = stated
         .map_or_else(|| TEMPLATE.to_owned(), |text| TEMPLATE.replace("\naddress = \"\"\n", &text));
     write_whole(&path, text.as_bytes(), Durability::PowerLoss).map_err(unwritable)
+}
+
+/// Creates the folder, for this user only.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 impl Config {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
+
 use crate::failure::Failure;
 
 /// Who keeps a folder.
@@ -37,6 +39,13 @@ pub(crate) fn folder(given: Option<PathBuf>, role: Role) -> Result<PathBuf, Fail
     platform
         .map(|directories| directories.data_dir().join(role.as_str()))
         .ok_or_else(|| Failure::usage("this user has no home folder").hint("name one with --dir"))
+}
+
+/// Whatever this process makes from here on is its user's alone: databases, logs and configuration of a daemon.
+///
+/// A folder that a group may enter, to reach the socket in it, shows the group nothing else.
+pub(crate) fn make_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// What a command must be given to find a folder that was named: nothing where it was not.

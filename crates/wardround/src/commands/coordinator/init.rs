@@ -18,6 +18,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    home::make_private();
     let Arguments { folder, address } = arguments;
     let given = home::argument(folder.dir.as_deref());
     let folder = home::folder(folder.dir, Role::Coordinator)?;

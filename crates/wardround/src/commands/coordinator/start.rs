@@ -33,6 +33,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     logging::start(arguments.log_format);
+    home::make_private();
     let folder = home::folder(arguments.folder.dir, Role::Coordinator)?;
     let mut config = configuration(&folder)?;
     config.listen = arguments.listen.unwrap_or(config.listen);

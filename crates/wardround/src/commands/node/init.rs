@@ -31,6 +31,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
+    home::make_private();
     let given = home::argument(arguments.folder.dir.as_deref());
     let folder = super::folder(arguments.folder)?;
     home::refuse_other_role(folder.root(), Role::Node)?;
@@ -39,9 +40,9 @@ pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure>
         (None, Some(name), Some(coordinator)) => {
             insecurely(&folder, (&name, &coordinator), &given, printer)
         }
-        (None, _, _) => {
-            Err(Failure::usage("a node is made with --join, or with --name and --coordinator"))
-        }
+        (None, _, _) => Err(Failure::usage(
+            "a node is made with --join, or with --insecure-loopback, --name and --coordinator",
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::commands::Folder;
 use crate::commands::shutdown;
 use crate::failure::Failure;
+use crate::home;
 use crate::logging::{self, LogFormat};
 use crate::printer::Printer;
 
@@ -35,6 +36,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     logging::start(arguments.log_format);
+    home::make_private();
     let folder = super::folder(arguments.folder)?;
     let mut config = super::configuration(&folder)?;
     config.devices.gpu |= arguments.gpu;
