@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use protocol::Code;
 use researcher::overview::ApprovalOverview;
 
 use crate::commands::connection::{Connection, failure};
@@ -59,14 +60,24 @@ pub(super) async fn look(looking: Looking, printer: Printer) -> Result<(), Failu
     Ok(())
 }
 
+/// An owner's answer as the owner's own list of plans names it; a code that is no answer stays one.
+fn decision(code: Code) -> String {
+    match code {
+        Code::Ok => "approved".to_owned(),
+        Code::PlanNotRegistered | Code::PlanNotApproved => "pending".to_owned(),
+        Code::PlanRejected => "rejected".to_owned(),
+        Code::PlanRevoked => "revoked".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn people(found: &[ApprovalOverview]) -> String {
     if found.is_empty() {
         return "no owner was asked".to_owned();
     }
     let rows = found.iter().map(|one| {
         let state = match one.code {
-            Some(code) if code.is_ok() => "approved".to_owned(),
-            Some(code) => code.to_string(),
+            Some(code) => decision(code),
             None if one.connected => "asked".to_owned(),
             None => "not connected".to_owned(),
         };
