@@ -5,6 +5,7 @@ mod references;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let mut verify = Verify { root: root.to_owned(), python: None };
+    let mut verify = Verify { root: root.to_owned(), preparing: None, python: None };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, step) in STEPS {
         crate::say(&format!("verify: {name}"));
@@ -40,9 +41,9 @@ const STEPS: &[(&str, Step)] = &[
     ("format", |verify| verify.cargo(&["fmt", "--all", "--check"])),
     ("tidy", |verify| crate::tidy::run(&verify.root)),
     ("fixtures", |verify| verify.fixtures()),
+    ("build", Verify::build),
     ("python", Verify::python),
     ("references", |verify| references::check(&verify.root, verify.python.as_deref())),
-    ("build", |verify| verify.cargo(&["build", "--locked", "--workspace", "--all-targets"])),
     ("tests", |verify| verify.tests()),
     ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
     ("clippy", |verify| verify.clippy()),
@@ -52,6 +53,8 @@ const STEPS: &[(&str, Step)] = &[
 
 struct Verify {
     root: PathBuf,
+    /// What Python needs, on its way: mostly a download, which the build does not wait for.
+    preparing: Option<JoinHandle<Result<PathBuf>>>,
     /// A Python that has what plans and reference scripts import, where there is one.
     python: Option<PathBuf>,
 }
@@ -70,10 +73,18 @@ impl Verify {
         Ok(())
     }
 
-    /// Prepares Python and runs the tests of the package. Without it the rest goes on, but in continuous integration
+    /// Builds everything, while Python's packages are brought.
+    fn build(&mut self) -> Result<()> {
+        let root = self.root.clone();
+        self.preparing = Some(std::thread::spawn(move || environment::prepare(&root)));
+        self.cargo(&["build", "--locked", "--workspace", "--all-targets"])
+    }
+
+    /// Waits for Python and runs the tests of the package. Without it the rest goes on, but in continuous integration
     /// nothing may be left out.
     fn python(&mut self) -> Result<()> {
-        match environment::prepare(&self.root) {
+        let preparing = self.preparing.take().context("Python is prepared beside the build")?;
+        match preparing.join().map_err(|_| anyhow::anyhow!("Python's preparation panicked"))? {
             Ok(python) => self.python = Some(python),
             Err(error) if std::env::var_os("CI").is_some() => return Err(error),
             Err(error) => {
