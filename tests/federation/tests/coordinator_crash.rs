@@ -97,7 +97,12 @@ fn a_cancellation_outlives_the_coordinator() {
     federation.hospital("south").kill();
     federation.hospital("south").start_pausing_at("train");
     restart_pausing_at(&mut federation, StateName::Cancelled);
-    let experiment = federation.submit(&ExperimentFile::default());
+    // Long enough that the round is under way when the node comes back and is told.
+    let long = ExperimentFile {
+        training: "epochs = 2000000\n[training_args.loader_args]\nbatch_size = 8\n",
+        ..ExperimentFile::default()
+    };
+    let experiment = federation.submit(&long);
     federation.hospital("south").daemon().await_named("paused");
     // The coordinator dies before it answers.
     let _asking =
