@@ -30,4 +30,4 @@ pub use monitor::{Interruption, Measurement, Monitor, Stage, Unfollowed};
 pub use native::{NativeRuntime, Predictor, check_plan, initial_parameters};
 pub use python::{Confinement, PythonRuntime, python_initial_parameters};
 pub use rehearsal::Rehearsal;
-pub use statistics::{Cohort, StatisticsRuntime, StatisticsTerms, empty_statistics};
+pub use statistics::{Cohort, PatientRow, StatisticsRuntime, StatisticsTerms, empty_statistics};

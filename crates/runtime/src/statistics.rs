@@ -1,6 +1,7 @@
 //! The statistics runtime: queries that count and average, answered so that few patients are never told of.
 
 mod answer;
+mod bins;
 mod cohort;
 mod instance;
 mod moments;
@@ -16,7 +17,7 @@ use training_plan::statistics::{Layout, LayoutError, Query};
 
 use crate::{Assignment, ExportSummary, Failure, Instance, Monitor, Runtime};
 
-pub use cohort::Cohort;
+pub use cohort::{Cohort, PatientRow};
 
 /// Answers queries inside this process, within the owner's terms.
 #[derive(Clone, Copy, Debug)]

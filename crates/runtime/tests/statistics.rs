@@ -181,7 +181,7 @@ fn patients_are_counted_and_not_their_rows() {
 }
 
 #[test]
-fn few_missing_values_are_withheld_with_all_that_would_tell_them() {
+fn a_column_that_few_lack_is_withheld_with_all_that_would_tell_them() {
     let rows = |missing: usize| {
         let lines = (0..50).map(|place| {
             let weight = if place < missing { String::new() } else { format!("{}", 50 + place) };
@@ -196,12 +196,66 @@ fn few_missing_values_are_withheld_with_all_that_would_tell_them() {
     let ten = Ward::new(rows(10), query, columns).ask().expect("it is answered");
     assert_eq!((ten.group(0).rows, ten.column(0, 1).missing), (Some(50), Some(10)));
     let nine = Ward::new(rows(9), query, columns).ask().expect("it is answered");
-    assert_eq!(nine.group(0).rows, None, "50 rows less 41 values would be 9");
+    assert_eq!((nine.group(0).rows, nine.told_rows), (None, 0));
     assert_eq!((nine.column(0, 0).missing, nine.column(0, 1).missing), (None, None));
-    assert_eq!((nine.column(0, 1).count, nine.told_rows), (Some(41), 0));
+    assert_eq!(nine.column(0, 0).count, Some(50), "everybody has an age");
+    assert_eq!(nine.column(0, 1).count, None, "50 ages less 41 weights would be 9");
+    assert_eq!(nine.column(0, 1).mean, None, "a sum like that of the ages would tell the 9's");
     let most = Ward::new(rows(41), query, columns).ask().expect("it is answered");
     assert_eq!(most.column(0, 1).count, None, "nine values are too few");
     assert_eq!(most.column(0, 1).missing, None);
+}
+
+#[test]
+fn few_values_do_not_follow_from_a_column_that_everybody_has() {
+    // 9 of 12 in a, all of 40 in b and of 90 in c.
+    let regions = [("a", 12, 3), ("b", 40, 0), ("c", 90, 0)];
+    let lines = regions.into_iter().flat_map(|(region, patients, lacking)| {
+        (0..patients).map(move |place| {
+            let x = if place < lacking { String::new() } else { format!("{}.5", place) };
+            format!("{region},{x},{place}.25")
+        })
+    });
+    let query = "columns = [\"x\", \"z\"]\n\
+                 group_by = { column = \"region\", values = [\"a\", \"b\", \"c\"] }\n";
+    let ward = Ward::new(csv("region,x,z", lines), query, &["x", "z"]);
+    let answer = ward.ask().expect("it is answered");
+    for group in 0..3 {
+        assert_eq!(answer.column(group, 0).count, None, "139 in all, 40 and 90 at most leave 9");
+        assert!(answer.column(group, 1).count.is_some(), "everybody has a z");
+        assert_eq!(answer.group(group).rows, None);
+    }
+}
+
+#[test]
+fn what_is_withheld_does_not_depend_on_the_values_that_are_listed() {
+    let regions = || [("a", 3), ("b", 40), ("c", 57)].into_iter();
+    let lines = regions().flat_map(|(region, patients)| {
+        (0..patients).map(move |place| format!("{region},{}", 20 + place))
+    });
+    let rows = csv("region,age", lines);
+    for (query, told) in [
+        (
+            "columns = [\"age\"]\ngroup_by = { column = \"region\", values = [\"b\"] }\n",
+            &[false][..],
+        ),
+        ("columns = [\"age\"]\ngroup_by = { column = \"region\", values = [\"c\"] }\n", &[true]),
+        (
+            "columns = [\"age\"]\ngroup_by = { column = \"region\", values = [\"c\", \"b\", \"a\"] }\n",
+            &[true, false, false],
+        ),
+        (
+            "columns = [\"age\"]\ngroup_by = { column = \"region\", values = [\"a\", \"nowhere\"] }\n",
+            &[false, true],
+        ),
+    ] {
+        let answer = Ward::new(rows.clone(), query, &["age"]).ask().expect("it is answered");
+        let counts: Vec<_> = answer.table.groups.iter().map(|group| group.sites == 1).collect();
+        assert_eq!(counts, told, "100 less 40 less 57 would be 3: {query}");
+        let columns: Vec<_> =
+            answer.table.groups.iter().map(|group| group.columns[0].count.is_some()).collect();
+        assert_eq!(columns, told, "{query}");
+    }
 }
 
 #[test]
@@ -214,6 +268,78 @@ fn the_mean_of_a_column_with_two_values_tells_a_count() {
         assert_eq!(answer.column(0, 0).mean.is_some(), is_told, "{ones} of 40");
         assert_eq!(answer.column(0, 0).count.is_some(), is_told, "{ones} of 40");
     }
+}
+
+#[test]
+fn sums_are_withheld_where_they_are_those_of_few() {
+    let strokes = |counts: &[usize]| {
+        let lines = counts.iter().enumerate();
+        csv("strokes", lines.flat_map(|(value, count)| vec![format!("{value}"); *count]))
+    };
+    let rare = |decimal: usize| {
+        let lines = (0..95)
+            .map(|place| if place < decimal { format!("{place}.5") } else { "0".to_owned() });
+        csv("strokes", lines)
+    };
+    for (rows, is_told) in [
+        // 95 patients, sum 9, square sum 19: there is one way only.
+        (strokes(&[90, 2, 2, 1]), false),
+        (strokes(&[60, 20, 10, 5]), false),
+        (strokes(&[60, 20, 10, 11]), true),
+        (rare(9), false),
+        (rare(10), true),
+    ] {
+        let answer = Ward::new(rows, "columns = \"*\"\n", &["strokes"]).ask();
+        let answer = answer.expect("it is answered");
+        assert_eq!(answer.column(0, 0).mean.is_some(), is_told);
+    }
+}
+
+#[test]
+fn a_groups_histogram_does_not_tell_the_few_of_the_others() {
+    let lines = |sex: &'static str, counts: [usize; 3]| {
+        let bins = counts.into_iter().enumerate();
+        bins.flat_map(move |(bin, count)| {
+            (0..count).map(move |place| {
+                format!("{sex},{}", 10.0 * bin as f64 + 0.5 + place as f64 / 100.0)
+            })
+        })
+    };
+    let rows = csv("sex,age", lines("f", [11, 12, 30]).chain(lines("m", [1, 15, 20])));
+    let ask = |query| {
+        let answer = Ward::new(rows.clone(), query, &["age"]).ask().expect("it is answered");
+        let histogram = answer.column(0, 0).histogram.clone().expect("it is told");
+        histogram.bins.iter().map(|bin| (bin.to, bin.count)).collect::<Vec<_>>()
+    };
+    let all = ask("columns = [\"age\"]\n[histograms]\nage = { edges = [10, 20] }\n");
+    assert_eq!(all, [(Some(10.0), 12), (Some(20.0), 27), (None, 50)]);
+    let women = ask("columns = [\"age\"]\ngroup_by = { column = \"sex\", values = [\"f\"] }\n\
+         [histograms]\nage = { edges = [10, 20] }\n");
+    assert_eq!(women, [(Some(20.0), 23), (None, 30)], "12 less 11 would be one man");
+}
+
+#[test]
+fn rows_of_the_same_patients_are_no_cohort_of_theirs() {
+    // Each of 40 patients has a row of either diagnosis; 2 rows were reviewed.
+    let lines = (0..80).map(|place| {
+        let (patient, first) = (place / 2, if place % 2 == 0 { "x" } else { "y" });
+        let reviewed = if place == 0 || place == 2 { "y" } else { first };
+        format!("p{patient},{first},{reviewed},{place}")
+    });
+    let rows = csv("patient,diagnosis,reviewed,size", lines);
+    let ask = |query, excluded| {
+        let mut ward = Ward::new(rows.clone(), query, &["size"]);
+        ward.options = Options { patient_id: Some("patient".to_owned()), ..Options::default() };
+        ward.excluded = excluded;
+        ward.ask().expect("it is answered").cohorts.remove(0)
+    };
+    let first = "columns = [\"size\"]\ngroup_by = { column = \"diagnosis\", values = [\"y\"] }\n";
+    let reviewed = "columns = [\"size\"]\ngroup_by = { column = \"reviewed\", values = [\"y\"] }\n";
+    let (one, other) = (ask(first, &[]), ask(reviewed, &[]));
+    assert_eq!((one.len(), other.len()), (40, 40));
+    assert_eq!(one.difference(&other), Some(2), "two patients have another row in the group");
+    let without = ask(first, &["p0"]);
+    assert_eq!(one.difference(&without), Some(1), "the rows of the others are the same");
 }
 
 #[test]

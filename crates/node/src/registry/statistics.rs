@@ -1,6 +1,6 @@
 //! Queries for statistics that were charged to a researcher, and whom answers were about.
 //!
-//! Both are kept by the dataset's name: a table that is registered anew after a correction is still the same patients'.
+//! Both are kept for ever, because a later answer could be subtracted from any; and by the dataset's name: a table that is registered anew after a correction is still the same patients'.
 
 use protocol::{DatasetName, ResearcherId, RoundId, Timestamp};
 use runtime::Cohort;
@@ -99,6 +99,7 @@ pub(crate) fn remember(
 #[cfg(test)]
 mod tests {
     use protocol::Digest;
+    use runtime::PatientRow;
     use store::Database;
 
     use super::*;
@@ -140,7 +141,8 @@ mod tests {
     fn the_smallest_difference_is_looked_for_among_all_answers_about_a_dataset() {
         let folder = tempfile::tempdir().unwrap();
         let data = Digest::of(b"rows");
-        let cohort = move |end: u64| Cohort::of_patients(data, (0..end).collect());
+        let row = |patient| PatientRow { patient, row: 1 };
+        let cohort = move |end: u64| Cohort::of_patients(data, (0..end).map(row).collect());
         let (ward, clinic): (DatasetName, DatasetName) =
             ("ward".parse().unwrap(), "clinic".parse().unwrap());
         let found = database(folder.path()).write_blocking(move |transaction| {

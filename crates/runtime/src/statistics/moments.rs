@@ -25,8 +25,9 @@ impl Moments {
         Self { count: numbers.len() as u64, mean, squares }
     }
 
-    pub(super) fn is_finite(self) -> bool {
-        self.mean.is_finite() && self.squares.is_finite()
+    /// Whether the numbers are within what can be put together with those of other sites.
+    pub(super) fn can_be_combined(self) -> bool {
+        self.mean.abs() <= LARGEST_MEAN && self.squares <= LARGEST_SQUARES
     }
 }
 
@@ -41,6 +42,10 @@ fn sum(numbers: impl Iterator<Item = f64>) -> f64 {
     }
     sum + lost
 }
+
+/// The largest mean and squares that sites' numbers are combined of.
+const LARGEST_MEAN: f64 = 1e140;
+const LARGEST_SQUARES: f64 = 1e300;
 
 #[cfg(test)]
 mod tests {

@@ -1,33 +1,29 @@
 //! The rows that a query is about: their groups, their patients, and what of them may be told.
 
+use std::collections::HashMap;
+
 use dataset::{Interrupt, Request, Table, TabularSource};
 use protocol::{Code, Digest};
 use training_plan::statistics::{Grouping, Layout};
 
-use super::{Cohort, protection};
+use super::protection::{self, Cell, Given};
+use super::{Cohort, PatientRow};
 use crate::{DataGrant, Failure};
 
-/// A dataset's rows in their groups.
+/// A dataset's rows, divided by the column that a query groups by.
 pub(super) struct Rows {
     pub(super) table: Table,
-    /// The rows of each group.
-    pub(super) groups: Vec<Vec<usize>>,
-    /// Rows that are in no group.
-    pub(super) rest: Vec<usize>,
-    /// Whether a group is withheld as a whole.
+    /// The rows of each value, listed by the query or not, and those without a value; without groups, all in one.
+    pub(super) cells: Vec<Vec<usize>>,
+    /// The cell of each group of the query.
+    pub(super) groups: Vec<usize>,
+    /// Whether a cell is withheld as a whole.
     pub(super) withheld: Vec<bool>,
     /// Rows that the owner leaves out.
     pub(super) excluded: u64,
     least: u64,
-    patients: Patients,
-}
-
-/// Which rows are of one patient.
-enum Patients {
-    /// Rows of one number are.
-    Numbered(Vec<u32>),
-    /// The dataset does not say: each row is taken for a patient.
-    Unknown,
+    /// Each row's patient. Where the dataset does not say, each row is taken for one.
+    patients: Vec<u32>,
 }
 
 impl Rows {
@@ -51,31 +47,34 @@ impl Rows {
             let local = format!("{} rows, {} are required", table.rows(), grant.minimum_samples);
             return Err(Failure::new(Code::DataTooFewSamples, local));
         }
-        let (groups, rest) = divide(&table, grouping)?;
+        let (cells, groups) = divide(&table, grouping)?;
         let patients = match table.groups() {
-            Some(numbers) => Patients::Numbered(numbers.to_vec()),
-            None => Patients::Unknown,
+            Some(numbers) => numbers.to_vec(),
+            None => (0..).take(table.rows()).collect(),
         };
-        let mut rows =
-            Self { table, groups, rest, withheld: Vec::new(), excluded, least, patients };
-        let parts = rows.groups.iter().chain([&rows.rest]);
-        let sizes: Vec<u64> = parts.map(|part| rows.count_patients(part)).collect();
-        let flagged = vec![false; sizes.len()];
-        rows.withheld = protection::withheld(&sizes, &flagged, rows.groups.len(), least);
+        let withheld = Vec::new();
+        let mut rows = Self { table, cells, groups, withheld, excluded, least, patients };
+        let open = |cell: &Vec<usize>| Cell {
+            size: rows.count_patients(cell),
+            between: (0, u64::MAX),
+            given: Given::Open,
+        };
+        let sizes: Vec<Cell> = rows.cells.iter().map(open).collect();
+        rows.withheld = protection::withheld(&sizes, least);
         Ok(rows)
+    }
+
+    /// The patient of a row.
+    pub(super) fn patient(&self, row: usize) -> u32 {
+        self.patients[row]
     }
 
     /// How many patients some rows are of.
     pub(super) fn count_patients(&self, rows: &[usize]) -> u64 {
-        match &self.patients {
-            Patients::Unknown => rows.len() as u64,
-            Patients::Numbered(numbers) => {
-                let mut seen: Vec<u32> = rows.iter().map(|row| numbers[*row]).collect();
-                seen.sort_unstable();
-                seen.dedup();
-                seen.len() as u64
-            }
-        }
+        let mut seen: Vec<u32> = rows.iter().map(|row| self.patients[*row]).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen.len() as u64
     }
 
     /// Whether some rows are of somebody, and of too few to be told of.
@@ -90,35 +89,52 @@ impl Rows {
 
     /// Whom the answer tells of: each group that is not withheld.
     pub(super) fn cohorts(&self, data: Digest) -> Vec<Cohort> {
-        let told = self.groups.iter().zip(&self.withheld).filter(|(_, withheld)| !**withheld);
-        let cohort = |rows: &Vec<usize>| match self.table.patients() {
-            Some(keys) => Cohort::of_patients(data, rows.iter().map(|row| keys[*row]).collect()),
-            None => Cohort::of_rows(data, rows.iter().map(|row| *row as u64).collect()),
+        let told = self.groups.iter().filter(|cell| !self.withheld[**cell]);
+        let told = told.map(|cell| &self.cells[*cell]).filter(|rows| !rows.is_empty());
+        let Some(patients) = self.table.patients() else {
+            let places = |rows: &Vec<usize>| rows.iter().map(|row| *row as u64).collect();
+            return told.map(|rows| Cohort::of_rows(data, places(rows))).collect();
         };
-        told.map(|(rows, _)| cohort(rows)).filter(|cohort| !cohort.is_empty()).collect()
+        let rows_of_patients = numbered(patients);
+        let of = |rows: &Vec<usize>| rows.iter().map(|row| rows_of_patients[*row]).collect();
+        told.map(|rows| Cohort::of_patients(data, of(rows))).collect()
     }
 }
 
-/// The rows of each declared value, and those of none.
+/// The rows of each value of the grouping column, and the place of each group among them.
 fn divide(
     table: &Table,
     grouping: Option<&Grouping>,
 ) -> Result<(Vec<Vec<usize>>, Vec<usize>), Failure> {
     let Some(grouping) = grouping else {
-        return Ok((vec![(0..table.rows()).collect()], Vec::new()));
+        return Ok((vec![(0..table.rows()).collect()], vec![0]));
     };
     let categories = table.categories(&grouping.column)?;
-    let places: Vec<Option<usize>> = categories
-        .values()
-        .iter()
-        .map(|value| grouping.values.iter().position(|declared| declared == value))
-        .collect();
-    let (mut groups, mut rest) = (vec![Vec::new(); grouping.values.len()], Vec::new());
+    let values = categories.values();
+    // After the values, the rows without one.
+    let mut cells = vec![Vec::new(); values.len() + 1];
     for (row, code) in categories.codes().enumerate() {
-        match code.and_then(|code| places[code as usize]) {
-            Some(group) => groups[group].push(row),
-            None => rest.push(row),
-        }
+        cells[code.map_or(values.len(), |code| code as usize)].push(row);
     }
-    Ok((groups, rest))
+    let places: HashMap<&str, usize> = values.iter().map(String::as_str).zip(0..).collect();
+    let groups = grouping.values.iter().map(|value| {
+        places.get(value.as_str()).copied().unwrap_or_else(|| {
+            // A value that no row has.
+            cells.push(Vec::new());
+            cells.len() - 1
+        })
+    });
+    let groups = groups.collect();
+    Ok((cells, groups))
+}
+
+/// Each row's patient, and which of the patient's rows it is: a number that stays while others are left out.
+fn numbered(patients: &[u64]) -> Vec<PatientRow> {
+    let mut counts: HashMap<u64, u64> = HashMap::new();
+    let number = |patient: &u64| {
+        let count = counts.entry(*patient).or_default();
+        *count += 1;
+        PatientRow { patient: *patient, row: *count }
+    };
+    patients.iter().map(number).collect()
 }
