@@ -1,5 +1,6 @@
 //! Combining files by rules that stand in the names of their tensors, without knowing what the numbers mean.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use parameters::{Dtype, Durability, Parameters, Schema, Tensor, TensorSchema};
@@ -10,13 +11,16 @@ use crate::fed_avg::{Output, Update, check_schema, check_sites, site};
 
 /// Combines updates tensor by tensor.
 ///
-/// What stands before the first dot of a tensor's name is its rule: of `sum.…` the numbers are added, of `min.…` and
+/// What stands before the first dot of a tensor's name is its rule: `sum.…` are counts, which are added, of `min.…` and
 /// `max.…` the smallest and the largest stay. `moments.count`, `moments.mean` and `moments.squares` belong together:
 /// the counts, means and sums of squared differences of two sites give those of both by the formulas of Chan, Golub
 /// and LeVeque (1979), so that no large square is ever subtracted from another. Every tensor is F64.
 ///
 /// The sites are taken in bytewise order of (node name, dataset name), so the bytes of the result do not depend on the
 /// order in which the updates came. Sums of counts are exact up to 2⁵³.
+///
+/// A site's counts are from 0 to 2⁵³, its means within ±10¹⁴⁰ and its squared differences from 0 to 10³⁰⁰; with others
+/// it is out of the round, so that no site's numbers make those of all overflow.
 ///
 /// The files are read into memory, one tensor at a time: they describe data and are small beside any model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +34,7 @@ impl Combine {
     /// # Errors
     ///
     /// If there is nothing to combine, a tensor has no rule, an update does not fit or cannot be read, a number is not
-    /// finite, or the result cannot be written. [`Error::culprit`] names the site where one is to blame.
+    /// finite or out of its range, or the result cannot be written. [`Error::culprit`] names the site where one is to blame.
     pub fn combine(
         self,
         model: &Schema,
@@ -165,20 +169,31 @@ impl Moments {
 /// A tensor of an update, every number of it finite.
 fn read(update: &Update, name: &str) -> Result<Vec<f64>, Error> {
     let (node, dataset) = (&update.node, &update.dataset);
+    let (range, rule) = range(name);
     let tensor = update.reader.tensor(name).map_err(|source| Error::Unreadable {
         node: node.clone(),
         dataset: dataset.clone(),
         source,
     })?;
     let numbers = tensor.to_f64();
-    match numbers.iter().position(|number| !number.is_finite()) {
+    let (node, dataset, tensor) = (node.clone(), dataset.clone(), name.to_owned());
+    if let Some(element) = numbers.iter().position(|number| !number.is_finite()) {
+        return Err(Error::NotFiniteUpdate { node, dataset, tensor, element });
+    }
+    match numbers.iter().position(|number| !range.contains(number)) {
         None => Ok(numbers),
-        Some(element) => Err(Error::NotFiniteUpdate {
-            node: node.clone(),
-            dataset: dataset.clone(),
-            tensor: name.to_owned(),
-            element,
-        }),
+        Some(element) => Err(Error::OutOfRange { node, dataset, tensor, element, rule }),
+    }
+}
+
+/// What the numbers of a tensor can be, and what one is that cannot.
+fn range(name: &str) -> (RangeInclusive<f64>, &'static str) {
+    let [count, mean, squares] = MOMENTS;
+    match name {
+        _ if name == count || name.starts_with("sum.") => (0.0..=MOST, "no count"),
+        _ if name == mean => (-LARGEST_MEAN..=LARGEST_MEAN, "too large for a mean"),
+        _ if name == squares => (0.0..=LARGEST_SQUARES, "no sum of squares"),
+        _ => (f64::MIN..=f64::MAX, "no number"),
     }
 }
 
@@ -206,3 +221,9 @@ fn write(combined: &Parameters, output: Output<'_>) -> Result<ArtifactReference,
 
 /// The tensors that describe numbers together.
 const MOMENTS: [&str; 3] = ["moments.count", "moments.mean", "moments.squares"];
+
+/// The largest count of a site, 2⁵³.
+const MOST: f64 = 9_007_199_254_740_992.0;
+/// The square of twice this, times the largest count, is far from the largest number.
+const LARGEST_MEAN: f64 = 1e140;
+const LARGEST_SQUARES: f64 = 1e300;

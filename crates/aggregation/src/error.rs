@@ -58,6 +58,22 @@ pub enum Error {
         /// The first such element.
         element: usize,
     },
+    /// An update tells a number that its tensor's rule does not know.
+    #[error(
+        "element {element} of tensor {tensor:?} is {rule} in the update from dataset {dataset} of node {node}"
+    )]
+    OutOfRange {
+        /// The node.
+        node: NodeId,
+        /// The dataset.
+        dataset: DatasetName,
+        /// The tensor's name.
+        tensor: String,
+        /// The first such element.
+        element: usize,
+        /// What it is not.
+        rule: &'static str,
+    },
     /// A tensor is combined by no rule: its name has none, or its type is not F64.
     #[error("tensor {tensor:?} has no rule by which it is combined")]
     NoRule {
@@ -86,6 +102,7 @@ impl Error {
         match self {
             Self::Mismatch { node, dataset, .. }
             | Self::NotFiniteUpdate { node, dataset, .. }
+            | Self::OutOfRange { node, dataset, .. }
             | Self::Unreadable { node, dataset, .. } => Some((node, dataset)),
             Self::NoUpdates
             | Self::NoSamples

@@ -150,9 +150,9 @@ fn fault(error: aggregation::Error) -> AggregationFault {
         aggregation::Error::NoSamples => Code::AggregationNoSamples,
         aggregation::Error::Mismatch { .. } => Code::ParametersMismatch,
         aggregation::Error::NotFiniteUpdate { .. } => Code::TrainingDiverged,
-        aggregation::Error::Unreadable { .. } | aggregation::Error::NoRule { .. } => {
-            Code::ParametersInvalid
-        }
+        aggregation::Error::Unreadable { .. }
+        | aggregation::Error::OutOfRange { .. }
+        | aggregation::Error::NoRule { .. } => Code::ParametersInvalid,
         aggregation::Error::Unwritable(parameters::Error::Io { source, .. })
             if source.kind() == std::io::ErrorKind::StorageFull =>
         {

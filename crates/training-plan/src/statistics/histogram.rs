@@ -51,7 +51,8 @@ impl Edges {
     #[must_use]
     pub fn place(&self, value: f64) -> usize {
         let last = self.0.len() - 1;
-        if value.total_cmp(&self.0[last]).is_eq() {
+        // 0 and -0 are one value, which `total_cmp` tells apart.
+        if value.partial_cmp(&self.0[last]) == Some(std::cmp::Ordering::Equal) {
             return last;
         }
         self.0.partition_point(|edge| *edge <= value)
@@ -94,9 +95,10 @@ impl Histogram {
     pub(super) fn pooled(edges: &Edges, sites: u64, counts: &[f64], told: &[f64]) -> Self {
         let limits = edges.as_slice();
         let mut bins = Vec::new();
-        let (mut from, mut count) = (None, 0);
+        let (mut from, mut count) = (None, 0_u64);
         for (place, counted) in counts.iter().enumerate() {
-            count += super::table::whole(*counted);
+            // What stands in a file may be anything.
+            count = count.saturating_add(super::table::whole(*counted));
             let edge = limits.get(place).copied();
             let is_told = told.get(place).is_some_and(|told| super::table::whole(*told) == sites);
             if edge.is_none() || is_told {
@@ -111,12 +113,12 @@ impl Histogram {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "no federation has 2^53 rows")]
     pub fn quantile(&self, quantile: f64) -> Quantile {
-        let total: u64 = self.bins.iter().map(|bin| bin.count).sum();
+        let total = self.bins.iter().fold(0_u64, |sum, bin| sum.saturating_add(bin.count));
         let wanted = quantile * total as f64;
         let mut before = 0_u64;
         let mut found = Quantile { quantile, value: None, resolution: None };
         for bin in &self.bins {
-            let upto = before + bin.count;
+            let upto = before.saturating_add(bin.count);
             if bin.count > 0 && wanted <= upto as f64 {
                 if let (Some(from), Some(to)) = (bin.from, bin.to) {
                     let part = (wanted - before as f64) / bin.count as f64;
