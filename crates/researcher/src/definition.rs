@@ -43,6 +43,8 @@ pub struct Resolved {
     pub columns: Vec<String>,
     /// The seed of all random choices: the file's, else one that was drawn.
     pub seed: u64,
+    /// How many datasets were selected.
+    pub sites: u64,
 }
 
 impl Definition {
@@ -158,7 +160,7 @@ impl Definition {
             (None, None) => common_columns(sites)?,
         };
         let seed = self.experiment.seed.unwrap_or_else(crate::chance::seed);
-        Ok(Resolved { definition: self, columns, seed })
+        Ok(Resolved { definition: self, columns, seed, sites: sites.len() as u64 })
     }
 }
 

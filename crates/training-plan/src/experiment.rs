@@ -245,6 +245,8 @@ impl Experiment {
             rounds: 1,
             keep_models: false,
             keep_updates: false,
+            // A scale is of all sites, so there is nothing to begin with before all have approved.
+            start: Start::All,
             model_args: Map::new(),
             strategy: Strategy::Combine,
             training_args: Map::new(),

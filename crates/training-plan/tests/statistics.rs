@@ -126,28 +126,29 @@ fn a_value_belongs_to_the_bin_above_its_edge_and_the_last_edge_to_the_last_bin()
     for (value, place) in [(-0.1, 0), (0.0, 1), (0.49, 1), (0.5, 2), (1.0, 2), (1.1, 3)] {
         assert_eq!(edges.place(value), place, "{value}");
     }
+    let below = Edges::listed(vec![-10.0, -5.0, 0.0]).expect("they ascend");
+    assert_eq!((below.place(0.0), below.place(-0.0), below.place(1e-9)), (2, 2, 3));
     assert_eq!(
         Edges::even(0.0, 0.3, 3).expect("they ascend").as_slice()[3].to_bits(),
         0.3_f64.to_bits()
     );
 }
 
-/// Two sites of three tell of a column; one of them does not tell the edge 50.
-#[test]
-fn a_combined_file_is_read_as_a_table() {
+/// A file of three sites, of which so many tell of a column; one of them does not tell the edge 50.
+fn combined([count, mean, squares]: [f64; 3], bins: [f64; 6], told: f64) -> (Layout, Parameters) {
     let text = "columns = [\"age\"]\nmeasures = [\"count\", \"mean\", \"variance\"]\nquantiles = [0.5]\n\
                 [histograms]\nage = { from = 0, to = 100, bins = 4 }\n";
     let query = Query::parse("query.toml", text).expect("the text is right");
     let layout = Layout::new(query, vec!["age".to_owned()]).expect("the column is the query's");
     let numbers: [(&str, &[f64]); 8] = [
         (tensor::ANSWERS, &[3.0]),
-        (tensor::GROUP_SITES, &[2.0]),
-        (tensor::COLUMN_SITES, &[2.0]),
-        (tensor::MOMENT_COUNT, &[60.0]),
-        (tensor::MOMENT_MEAN, &[45.0]),
-        (tensor::MOMENT_SQUARES, &[590.0]),
-        ("sum.bins.0", &[0.0, 12.0, 10.0, 38.0, 0.0, 0.0]),
-        ("sum.edges.0", &[2.0, 2.0, 1.0, 2.0, 0.0]),
+        (tensor::GROUP_SITES, &[told]),
+        (tensor::COLUMN_SITES, &[told]),
+        (tensor::MOMENT_COUNT, &[count]),
+        (tensor::MOMENT_MEAN, &[mean]),
+        (tensor::MOMENT_SQUARES, &[squares]),
+        ("sum.bins.0", &bins),
+        ("sum.edges.0", &[told, told, 1.0, told, 0.0]),
     ];
     let mut parameters = Parameters::new();
     for (name, numbers) in numbers {
@@ -155,6 +156,14 @@ fn a_combined_file_is_read_as_a_table() {
         let made = Tensor::from_f64(Dtype::F64, shape, numbers).expect("the shape fits");
         parameters.insert(name, made).expect("the name is new");
     }
+    (layout, parameters)
+}
+
+/// Two sites of three tell of a column; one of them does not tell the edge 50.
+#[test]
+fn a_combined_file_is_read_as_a_table() {
+    let (layout, parameters) =
+        combined([60.0, 45.0, 590.0], [0.0, 12.0, 10.0, 38.0, 0.0, 0.0], 2.0);
     let bytes = parameters.to_bytes(Some(&layout.description())).expect("it is short");
     let table = Table::parse(&bytes).expect("it is a table");
     let column = &table.groups[0].columns[0];
@@ -179,7 +188,29 @@ fn a_combined_file_is_read_as_a_table() {
     let median = column.quantiles[0];
     // 12 lie below 25, and 18 of the 48 up to 75 reach the half.
     assert_eq!((median.value, median.resolution), (Some(25.0 + 18.0 / 48.0 * 50.0), Some(50.0)));
-    assert!(table.scale().is_err(), "one site withholds");
+    assert!(table.scale(3).is_err(), "one site withholds");
     assert!(Table::parse(&parameters.to_bytes(None).expect("it is short")).is_err());
     assert!(table.to_csv().contains("\n,age,2,60,,0,45,10,"), "{}", table.to_csv());
+}
+
+#[test]
+fn a_scale_is_of_all_sites_that_were_asked() {
+    let (layout, parameters) = combined([60.0, 45.0, 590.0], [0.0; 6], 3.0);
+    let bytes = parameters.to_bytes(Some(&layout.description())).expect("it is short");
+    let table = Table::parse(&bytes).expect("it is a table");
+    assert!(table.scale(3).is_ok(), "three have answered");
+    let error = table.scale(4).expect_err("a fourth has not answered").to_string();
+    assert_eq!(error, "3 of 4 sites have told their statistics, and a scale needs all");
+}
+
+#[test]
+fn numbers_that_nobody_can_have_are_read_as_the_largest() {
+    let (layout, parameters) = combined([1e300, 0.0, -1.0], [1e300; 6], 2.0);
+    let bytes = parameters.to_bytes(Some(&layout.description())).expect("it is short");
+    let table = Table::parse(&bytes).expect("it is a table");
+    let column = &table.groups[0].columns[0];
+    assert_eq!((column.count, column.standard_deviation), (Some(u64::MAX), Some(0.0)));
+    let bins = &column.histogram.as_ref().expect("it is told").bins;
+    assert!(bins.iter().all(|bin| bin.count == u64::MAX), "{bins:?}");
+    assert_eq!(column.quantiles.len(), 1);
 }

@@ -105,6 +105,14 @@ pub enum ScaleError {
         /// How many sites have answered.
         sites: u64,
     },
+    /// Sites that were asked have not answered.
+    #[error("{answered} of {asked} sites have told their statistics, and a scale needs all")]
+    Unanswered {
+        /// How many sites have answered.
+        answered: u64,
+        /// How many sites were asked.
+        asked: u64,
+    },
 }
 
 impl Table {
@@ -152,13 +160,16 @@ impl Table {
         }
     }
 
-    /// The scale that brings each column to mean 0 and population deviation 1; a column that does not vary is only
-    /// shifted.
+    /// The scale that brings each column to mean 0 and population deviation 1 over all sites that were asked; a column
+    /// that does not vary is only shifted.
     ///
     /// # Errors
     ///
-    /// A site withholds what a column needs.
-    pub fn scale(&self) -> Result<Scale, ScaleError> {
+    /// A site has not answered, or withholds what a column needs.
+    pub fn scale(&self, asked: u64) -> Result<Scale, ScaleError> {
+        if self.sites < asked {
+            return Err(ScaleError::Unanswered { answered: self.sites, asked });
+        }
         let columns = self.groups.first().map(|group| group.columns.as_slice()).unwrap_or_default();
         let scales = columns.iter().map(|column| {
             let name = column.column.clone();
@@ -219,7 +230,7 @@ impl Cell<'_> {
         let count = tensors.whole(counted, place);
         let has = |measure, least| sites > 0 && count >= least && query.asks(measure);
         let variance = tensors.number(tensor::MOMENT_SQUARES, place) / float(count.max(2) - 1);
-        let spread = (query.asks_spread() && sites > 0 && count > 1).then_some(variance);
+        let spread = (query.asks_spread() && sites > 0 && count > 1).then_some(variance.max(0.0));
         let missing_sites = tensors.whole(tensor::MISSING_SITES, place);
         let histogram = self.histogram(query, name, sites);
         let quantile = |histogram: &Histogram| {

@@ -120,7 +120,7 @@ async fn scaled(
     }
     super::table::await_end(client, id, printer).await?;
     let table = client.table(id).await.map_err(told)?;
-    let scale = table.scale().map_err(|error| {
+    let scale = table.scale(asked.sites).map_err(|error| {
         failure(&error.into()).hint(format!("see `wardround experiment table {id}`"))
     })?;
     printer.note(&format!(
