@@ -31,6 +31,8 @@ impl Enrolments {
         let malformed = |what: &dyn std::fmt::Display| Refusal::Malformed(what.to_string());
         let secret = Secret::try_from(&request.secret[..]).map_err(|error| malformed(&error))?;
         let member = request.member.parse().map_err(|error| malformed(&error as &NotMember))?;
+        // Strangers without a token make nobody check or write signatures.
+        self.membership.expects(&secret, &member)?;
         let parts = [&request.identity_key[..], &request.tls_key, &request.signature];
         let checked = self.authority.check(member, parts, &Occasion::Enrolment(secret))?;
         self.membership.enrol(&self.authority, &secret, checked).await

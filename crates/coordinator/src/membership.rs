@@ -150,6 +150,14 @@ impl Membership {
             .await
     }
 
+    /// Refuses a token that makes nobody this member, before anything is computed for whoever shows it.
+    pub(crate) fn expects(&self, secret: &Secret, member: &Member) -> Result<(), Refusal> {
+        let (digest, now) = (secret.digest(), self.clock.now());
+        let look =
+            |transaction: &store::Transaction<'_>| rows::check(transaction, &digest, member, now);
+        self.database.read_blocking(look)
+    }
+
     /// Makes a member of whoever has a token: what is returned is committed.
     ///
     /// The same identity with the same token is answered again while the token lives, because the answer may have been
@@ -172,8 +180,8 @@ impl Membership {
                 rows::spend(transaction, spending, now)
             })
             .await?;
-        let Request { member, identity, .. } = request;
-        self.roll.enter(member.clone(), identity);
+        let member = request.member;
+        self.settle(&member)?;
         if replaced {
             self.connections.close(&member);
         }
@@ -204,10 +212,16 @@ impl Membership {
     pub(crate) async fn revoke(&self, member: Member) -> Result<usize, Refusal> {
         let (name, now) = (member.clone(), self.clock.now());
         self.database.write(move |transaction| rows::revoke(transaction, &name, now)).await?;
-        self.roll.leave(&member);
+        self.settle(&member)?;
         let closed = self.connections.close(&member);
         tracing::warn!(%member, closed, "a member is put out");
         Ok(closed)
+    }
+
+    /// Lets the roll say what the database says of a member, once a change of it is committed.
+    fn settle(&self, member: &Member) -> Result<(), record::Error> {
+        let look = |transaction: &store::Transaction<'_>| rows::identity(transaction, member);
+        self.roll.settle(member, || self.database.read_blocking(look))
     }
 
     /// Whether an address has not failed too often of late.
@@ -224,6 +238,14 @@ impl Membership {
 /// Whether a certificate is still the one of a member.
 pub(crate) fn is_of(certified: &Certified, identity: &identity::PublicKey) -> bool {
     certified.identity == *identity
+}
+
+/// Whether a member was put out, and has not joined again since.
+pub(crate) fn is_out(
+    transaction: &store::Transaction<'_>,
+    member: &Member,
+) -> Result<bool, record::Error> {
+    Ok(rows::find(transaction, member)?.is_some_and(|(_, is_out)| is_out))
 }
 
 /// The longest life of a token, and of a member's certificate.

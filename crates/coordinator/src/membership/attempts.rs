@@ -1,7 +1,7 @@
 //! How often an address has tried and failed to enrol.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn may_try(&self, address: IpAddr, now: Timestamp) -> bool {
-        match self.failures().get(&address) {
-            Some((since, count)) => since.until(now) >= WINDOW || *count < MOST_FAILURES,
+        match self.failures().get(&place(address)) {
+            Some((since, count)) => is_over(*since, now) || *count < MOST_FAILURES,
             None => true,
         }
     }
@@ -24,10 +24,14 @@ impl Attempts {
     pub(super) fn failed(&self, address: IpAddr, now: Timestamp) {
         let mut failures = self.failures();
         if failures.len() >= MOST_ADDRESSES {
-            failures.retain(|_, (since, _)| since.until(now) < WINDOW);
+            failures.retain(|_, (since, _)| !is_over(*since, now));
         }
-        let (since, count) = failures.entry(address).or_insert((now, 0));
-        if since.until(now) >= WINDOW {
+        if failures.len() >= MOST_ADDRESSES {
+            // Whoever has so many addresses is not stopped by counting them, and takes no memory for it.
+            failures.clear();
+        }
+        let (since, count) = failures.entry(place(address)).or_insert((now, 0));
+        if is_over(*since, now) {
             (*since, *count) = (now, 0);
         }
         *count += 1;
@@ -37,6 +41,22 @@ impl Attempts {
         // Every change is one call that cannot panic half-way.
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is counted together: one address of the old kind, or the part of a new one that one customer has.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
+/// Whether a minute is over. One that begins in the future was counted by a clock that has been set back since, and
+/// would keep an address out until that time comes.
+fn is_over(since: Timestamp, now: Timestamp) -> bool {
+    now < since || since.until(now) >= WINDOW
 }
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -63,5 +83,36 @@ mod tests {
         assert!(!attempts.may_try(here, now));
         assert!(attempts.may_try(there, now));
         assert!(attempts.may_try(here, now.after(WINDOW)));
+    }
+
+    #[test]
+    fn a_customer_with_very_many_addresses_is_one_and_nobody_fills_the_memory() {
+        let attempts = Attempts::default();
+        let now = Timestamp::from_milliseconds(1_000_000);
+        for last in 0..MOST_FAILURES {
+            attempts.failed(IpAddr::V6(Ipv6Addr::from_bits(u128::from(last))), now);
+        }
+        let other = IpAddr::V6(Ipv6Addr::from_bits(u128::from(u64::MAX)));
+        assert!(!attempts.may_try(other, now));
+        for address in 0..30_000_u32 {
+            attempts.failed(IpAddr::V4(address.into()), now);
+        }
+        assert!(attempts.failures().len() <= MOST_ADDRESSES);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_its_minute() {
+        let attempts = Attempts::default();
+        let here = "192.0.2.1".parse().unwrap();
+        let [late, now] = [1_000_000_000, 1_000_000].map(Timestamp::from_milliseconds);
+        for _ in 0..MOST_FAILURES {
+            attempts.failed(here, late);
+        }
+        assert!(!attempts.may_try(here, late));
+        assert!(attempts.may_try(here, now));
+        for _ in 0..MOST_FAILURES {
+            attempts.failed(here, now);
+        }
+        assert!(!attempts.may_try(here, now), "and it still counts");
     }
 }

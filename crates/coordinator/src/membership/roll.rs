@@ -26,12 +26,26 @@ impl Roll {
         Self { members, refusals: AtomicU64::new(0), clock, told: Mutex::default() }
     }
 
-    pub(super) fn enter(&self, member: Member, identity: PublicKey) {
-        self.members.write().unwrap_or_else(PoisonError::into_inner).insert(member, identity);
-    }
-
-    pub(super) fn leave(&self, member: &Member) {
-        self.members.write().unwrap_or_else(PoisonError::into_inner).remove(member);
+    /// Takes over what the database says of a member: the identity that it has now, or that it is out.
+    ///
+    /// Whoever changes a member calls this after the commit. The lookup is made while nobody else can change the roll,
+    /// so that of two changes at once the one that was committed last counts, whichever was told last.
+    pub(super) fn settle<E>(
+        &self,
+        member: &Member,
+        look: impl FnOnce() -> Result<Option<PublicKey>, E>,
+    ) -> Result<(), E> {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        match look() {
+            Ok(Some(identity)) => members.insert(member.clone(), identity),
+            Ok(None) => members.remove(member),
+            Err(error) => {
+                // Who is not known to be a member is not treated as one.
+                members.remove(member);
+                return Err(error);
+            }
+        };
+        Ok(())
     }
 
     /// How many callers were refused since the start.
@@ -44,7 +58,8 @@ impl Roll {
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
         let now = self.clock.now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.0.until(now) >= MINUTE {
+        // A clock that was set back begins another minute.
+        if now < told.0 || told.0.until(now) >= MINUTE {
             *told = (now, 0);
         }
         told.1 += 1;

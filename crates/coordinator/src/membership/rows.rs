@@ -36,6 +36,20 @@ pub(super) fn find(
     Ok(found.optional()?)
 }
 
+/// The identity that a member has now; none where it is out, or was never in.
+pub(super) fn identity(
+    transaction: &Transaction<'_>,
+    member: &Member,
+) -> Result<Option<PublicKey>, Error> {
+    match find(transaction, member)? {
+        Some((identity, false)) => identity
+            .parse()
+            .map(Some)
+            .map_err(|error: identity::key::Error| Error::row("members", error)),
+        Some((_, true)) | None => Ok(None),
+    }
+}
+
 /// Keeps a token.
 pub(super) fn invite(
     transaction: &Transaction<'_>,
@@ -72,6 +86,36 @@ impl TokenRow {
     }
 }
 
+/// Looks a token up for whoever shows it: it must be one that is good for this member now, used or not.
+pub(super) fn check(
+    transaction: &Transaction<'_>,
+    secret: &Digest,
+    member: &Member,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    token(transaction, &secret.to_string(), member, now).map(drop)
+}
+
+fn token(
+    transaction: &Transaction<'_>,
+    secret: &str,
+    member: &Member,
+    now: Timestamp,
+) -> Result<TokenRow, Refusal> {
+    let sql = "SELECT secret, member, replaces, expires_at, used_at, used_by
+               FROM tokens WHERE secret = ?1";
+    let token = transaction.prepare(sql)?.query_row([secret], TokenRow::read).optional()?;
+    let token =
+        token.filter(|token| is_same(&token.secret, secret)).ok_or(Refusal::UnknownToken)?;
+    if token.member != member.to_string() {
+        return Err(Refusal::OtherMember(token.member));
+    }
+    if now >= token.expires_at {
+        return Err(Refusal::ExpiredToken(token.expires_at));
+    }
+    Ok(token)
+}
+
 /// Spends a token for the member that a certificate was made for; says whether another identity was replaced.
 pub(super) fn spend(
     transaction: &Transaction<'_>,
@@ -79,18 +123,8 @@ pub(super) fn spend(
     now: Timestamp,
 ) -> Result<bool, Refusal> {
     let secret = secret.to_string();
-    let sql = "SELECT secret, member, replaces, expires_at, used_at, used_by
-               FROM tokens WHERE secret = ?1";
-    let token = transaction.prepare(sql)?.query_row([&secret], TokenRow::read).optional()?;
-    let token =
-        token.filter(|token| is_same(&token.secret, &secret)).ok_or(Refusal::UnknownToken)?;
     let Certified { member, identity, .. } = certified;
-    if token.member != member.to_string() {
-        return Err(Refusal::OtherMember(token.member));
-    }
-    if now >= token.expires_at {
-        return Err(Refusal::ExpiredToken(token.expires_at));
-    }
+    let token = token(transaction, &secret, member, now)?;
     let known = find(transaction, member)?;
     let identity = identity.to_string();
     let is_known = known.as_ref().is_some_and(|(known, _)| *known == identity);
