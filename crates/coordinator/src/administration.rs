@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::director::SOFTWARE;
 pub use crate::membership::MemberRow;
 use crate::membership::{LONGEST_LIFE, Membership, Refusal};
+use crate::message::Message;
 use crate::shared::Shared;
 use crate::{listing, record, tables, witness};
 
@@ -240,7 +241,12 @@ impl Office {
                 Ok(Answer::Receipts { node: node.clone(), receipts })
             }
             Request::Revoke { member } => {
-                let closed = self.membership.revoke(parse(member)?).await.map_err(own)?;
+                let parsed = parse(member)?;
+                let closed = self.membership.revoke(parsed.clone()).await.map_err(own)?;
+                if let (Member::Researcher(researcher), Some(shared)) = (parsed, &self.running) {
+                    // A coordinator that shuts down looks for it when it starts again.
+                    let _told = shared.tell(Message::ResearcherRevoked { researcher }).await;
+                }
                 Ok(Answer::Revoked { member: member.clone(), closed })
             }
         }

@@ -65,7 +65,12 @@ impl Director {
             model: None,
         };
         for live in restart::load(&director.shared.database).await? {
-            director.queue.push_back((live.experiment.id(), Event::Restarted));
+            let (id, researcher) = (live.experiment.id(), live.submission.researcher_id.clone());
+            director.queue.push_back((id, Event::Restarted));
+            if director.is_out(&researcher)? {
+                // While the coordinator did not run, or before it could be told.
+                director.queue.push_back((id, Event::ResearcherRevoked { researcher }));
+            }
             director.shared.board.put(live);
         }
         Ok(director)
@@ -153,6 +158,7 @@ impl Director {
             Message::Command { experiment_id, command, answer } => {
                 self.command(experiment_id, command, answer);
             }
+            Message::ResearcherRevoked { researcher } => self.researcher_revoked(&researcher),
             Message::StorageFilled => self.storage_filled(),
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use protocol::wire::v1;
 use protocol::{
-    Code, CorrelationId, DatasetId, DatasetSummary, Digest, ExperimentId, NodeId, RoundId,
-    TrainReply,
+    Code, CorrelationId, DatasetId, DatasetSummary, Digest, ExperimentId, NodeId, ResearcherId,
+    RoundId, TrainReply,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ pub(crate) enum Message {
         command: Command,
         answer: oneshot::Sender<Result<(), Code>>,
     },
+    /// A researcher was put out: it is committed, and nobody by this name is answered any more.
+    ResearcherRevoked { researcher: ResearcherId },
     /// There is no room for an artifact.
     StorageFilled,
 }

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use protocol::{Code, ExperimentId};
+use identity::Member;
+use protocol::{Code, ExperimentId, ResearcherId};
 use round::Experiment;
 use round::experiment::{Action, Event};
 use serde_json::json;
+use store::Transaction;
 use tokio::sync::oneshot;
 
 use super::Director;
 use super::commit::After;
 use crate::board::Live;
+use crate::membership;
 use crate::message::Command;
-use crate::record::{News, Write};
+use crate::record::{self, News, Write};
 use crate::submission::Submission;
 
 impl Director {
@@ -31,6 +34,19 @@ impl Director {
         if self.shared.board.count() >= self.shared.config.open_experiments {
             let _gone = answer.send(Err(Code::CoordinatorBusy));
             return;
+        }
+        match self.is_out(&submission.researcher_id) {
+            Ok(false) => {}
+            // It was on its way when its researcher was put out.
+            Ok(true) => {
+                let _gone = answer.send(Err(Code::IdentityRefused));
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the members cannot be read");
+                let _gone = answer.send(Err(Code::CoordinatorInternal));
+                return;
+            }
         }
         let now = self.shared.clock.now();
         let (experiment, actions) = Experiment::submit(submission.specification.clone(), now);
@@ -56,6 +72,26 @@ impl Director {
             executions: Default::default(),
             notes: Default::default(),
         });
+    }
+
+    /// Pauses whatever somebody runs who was put out: the nodes stop working on it, and nothing is lost.
+    pub(super) fn researcher_revoked(&mut self, researcher: &ResearcherId) {
+        for live in self.shared.board.all() {
+            if live.submission.researcher_id == *researcher {
+                let event = Event::ResearcherRevoked { researcher: researcher.clone() };
+                self.queue.push_back((live.experiment.id(), event));
+            }
+        }
+    }
+
+    /// Whether a researcher was put out. Over plain loopback there are no members.
+    pub(super) fn is_out(&self, researcher: &ResearcherId) -> Result<bool, record::Error> {
+        if self.shared.config.insecure_loopback {
+            return Ok(false);
+        }
+        let member = Member::Researcher(researcher.clone());
+        let look = |transaction: &Transaction<'_>| membership::is_out(transaction, &member);
+        self.shared.database.read_blocking(look)
     }
 
     /// Cancels or resumes an experiment.

@@ -1,7 +1,8 @@
 //! The new global parameters are being made.
 //!
 //! - **Entry**: a round of training has every outcome, or its deadline has passed, with at least `min_nodes` successes.
-//! - **Events**: the outcome of the aggregation; late replies; restart (the work is asked for again), cancel, full disk.
+//! - **Events**: the outcome of the aggregation; late replies; restart (the work is asked for again), cancel, full disk,
+//!   a researcher who is put out.
 //! - **Exits**: checkpointing; back to the collection where one update is unusable; paused where the disk is full;
 //!   failed where the round cannot be aggregated at all; cancelled.
 //! - **Deadline**: none; the work is the coordinator's own.
@@ -61,6 +62,10 @@ impl Aggregating {
             Event::CancelRequested => course.cancel(Cancelled::default()),
             Event::StorageFilled => {
                 course.pause(PauseReason::StorageFull, Resumption::aggregate(self.collection))
+            }
+            Event::ResearcherRevoked { researcher } => {
+                let reason = PauseReason::ResearcherRevoked { researcher };
+                course.pause(reason, Resumption::aggregate(self.collection))
             }
             Event::DeadlinePassed { .. }
             | Event::Aggregated { .. }

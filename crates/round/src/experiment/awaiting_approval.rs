@@ -2,7 +2,8 @@
 //!
 //! - **Entry**: the selection; the end of every checkpoint, which passes through at once while everybody needed has
 //!   approved; a reply that says the plan is not approved (any more); resumption.
-//! - **Events**: answers and decisions about the plan; the deadline and the grace; restart, cancel, full disk.
+//! - **Events**: answers and decisions about the plan; the deadline and the grace; restart, cancel, full disk,
+//!   a researcher who is put out.
 //! - **Exits**: awaiting replies (final validation after the last round), when all approved, or with
 //!   `start = "quorum"` when `min_nodes` nodes have and nobody's answer is on its way; paused, when too many refused;
 //!   cancelled.
@@ -79,6 +80,10 @@ impl AwaitingApproval {
             Event::CancelRequested => course.cancel(Cancelled::default()),
             Event::StorageFilled => {
                 course.pause(PauseReason::StorageFull, Resumption::of(self.upcoming))
+            }
+            Event::ResearcherRevoked { researcher } => {
+                let reason = PauseReason::ResearcherRevoked { researcher };
+                course.pause(reason, Resumption::of(self.upcoming))
             }
             Event::ReplyReceived { round_id, .. } => {
                 let verdict = self.upcoming.verdict(round_id);

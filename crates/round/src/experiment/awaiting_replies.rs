@@ -2,7 +2,7 @@
 //!
 //! - **Entry**: everybody needed has approved, and the round is one of training.
 //! - **Events**: replies; the deadline of the attempt or of the back-off; answers and decisions about the plan, which
-//!   count from the next round on; restart (the whole time again), cancel, full disk.
+//!   count from the next round on; restart (the whole time again), cancel, full disk, a researcher who is put out.
 //! - **Exits**: aggregating; another attempt of the same round; awaiting approval; paused; cancelled.
 //! - **Deadline**: `round_deadline` from the start of the attempt. What is open is closed and cancelled, and the
 //!   round goes on with at least `min_nodes` successes, else as [`super::collection`] says.

@@ -47,6 +47,7 @@ impl Cancelled {
             | Event::Checkpointed { .. }
             | Event::CheckpointFailed { .. }
             | Event::StorageFilled
+            | Event::ResearcherRevoked { .. }
             | Event::CancelRequested
             | Event::ResumeRequested
             | Event::Restarted => ended(State::Cancelled(self), event),

@@ -1,7 +1,8 @@
 //! A round's history is being written, and what is no longer kept is dropped.
 //!
 //! - **Entry**: the aggregate is on the disk; or the final validation has its replies.
-//! - **Events**: the outcome of the checkpoint; late replies; restart (the work is asked for again), cancel, full disk.
+//! - **Events**: the outcome of the checkpoint; late replies; restart (the work is asked for again), cancel, full disk,
+//!   a researcher who is put out.
 //! - **Exits**: the next round; the final validation; completed; paused where the disk is full; failed; cancelled.
 //! - **Deadline**: none; the work is the coordinator's own.
 
@@ -61,6 +62,9 @@ impl Checkpointing {
             Event::Restarted => Self::enter(course, self.round, self.model, self.used),
             Event::CancelRequested => course.cancel(Cancelled::default()),
             Event::StorageFilled => self.suspend(course, PauseReason::StorageFull),
+            Event::ResearcherRevoked { researcher } => {
+                self.suspend(course, PauseReason::ResearcherRevoked { researcher })
+            }
             Event::DeadlinePassed { .. }
             | Event::Aggregated { .. }
             | Event::AggregationFailed { .. }

@@ -117,7 +117,10 @@ impl Collection {
             }
             Event::Restarted => self.rearm(course, now),
             Event::CancelRequested => course.cancel(Cancelled::new(self.open())),
-            Event::StorageFilled => self.suspend(course),
+            Event::StorageFilled => self.suspend(course, PauseReason::StorageFull),
+            Event::ResearcherRevoked { researcher } => {
+                self.suspend(course, PauseReason::ResearcherRevoked { researcher })
+            }
             Event::Aggregated { .. }
             | Event::AggregationFailed { .. }
             | Event::Checkpointed { .. }
@@ -378,10 +381,10 @@ impl Collection {
         }
     }
 
-    fn suspend(mut self, course: &mut Course) -> Transition {
+    fn suspend(mut self, course: &mut Course, reason: PauseReason) -> Transition {
         let cancels = self.close_open();
         let resumption = Resumption::of(Upcoming::after(self));
-        course.pause(PauseReason::StorageFull, resumption).after(cancels)
+        course.pause(reason, resumption).after(cancels)
     }
 
     fn noted(self, course: &Course, recorded: Result<(), Ignored>) -> Transition {

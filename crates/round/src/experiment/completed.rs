@@ -43,6 +43,7 @@ pub(super) fn ended(state: State, event: &Event) -> Transition {
         | Event::Checkpointed { .. }
         | Event::CheckpointFailed { .. }
         | Event::StorageFilled
+        | Event::ResearcherRevoked { .. }
         | Event::CancelRequested
         | Event::ResumeRequested
         | Event::Restarted => Transition::ignore(state, Ignored::Ended),

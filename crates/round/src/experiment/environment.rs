@@ -297,7 +297,10 @@ impl Environment {
                     let passed = self.collecting_until.is_some_and(|(_, at)| self.now >= at);
                     let asked = matches!(
                         event,
-                        Event::CancelRequested | Event::StorageFilled | Event::Restarted
+                        Event::CancelRequested
+                            | Event::StorageFilled
+                            | Event::ResearcherRevoked { .. }
+                            | Event::Restarted
                     );
                     assert!(passed || asked, "nothing is cancelled before its time: {event:?}");
                     self.open.remove(round_id);

@@ -1,6 +1,6 @@
 //! What can happen to an experiment. The events of an experiment, in order, are its journal.
 
-use protocol::{ArtifactReference, Code, NodeId, RoundId};
+use protocol::{ArtifactReference, Code, NodeId, ResearcherId, RoundId};
 use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Site, Ticket};
@@ -69,6 +69,11 @@ pub enum Event {
     },
     /// The disk has no space left.
     StorageFilled,
+    /// The researcher was put out of the federation.
+    ResearcherRevoked {
+        /// Who.
+        researcher: ResearcherId,
+    },
     /// The researcher wants the experiment to end.
     CancelRequested,
     /// The researcher wants a paused experiment to go on.
@@ -91,6 +96,7 @@ impl Event {
             Self::Checkpointed { .. } => "checkpointed",
             Self::CheckpointFailed { .. } => "checkpoint-failed",
             Self::StorageFilled => "storage-filled",
+            Self::ResearcherRevoked { .. } => "researcher-revoked",
             Self::CancelRequested => "cancel-requested",
             Self::ResumeRequested => "resume-requested",
             Self::Restarted => "restarted",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use protocol::Code;
+use protocol::{Code, ResearcherId};
 use serde::{Deserialize, Serialize};
 
 use super::{Site, SiteFailure};
@@ -41,6 +41,11 @@ pub enum PauseReason {
     },
     /// The disk has no space left.
     StorageFull,
+    /// The researcher was put out of the federation: nothing runs for somebody who is no member.
+    ResearcherRevoked {
+        /// Who.
+        researcher: ResearcherId,
+    },
     /// The coordinator met a defect of its own in closing a round; nothing that the sites did is lost.
     CoordinatorDefect,
 }
@@ -54,6 +59,7 @@ impl PauseReason {
             Self::PlanRefused { .. } => Code::ApprovalRefused,
             Self::TooFewUpdates { .. } => Code::RoundTooFewUpdates,
             Self::StorageFull => Code::StorageFull,
+            Self::ResearcherRevoked { .. } => Code::IdentityRefused,
             Self::CoordinatorDefect => Code::CoordinatorInternal,
         }
     }
@@ -76,6 +82,9 @@ impl fmt::Display for PauseReason {
                 failures.iter().try_for_each(|failure| write!(formatter, "; {failure}"))
             }
             Self::StorageFull => formatter.write_str("the coordinator's disk has no space left"),
+            Self::ResearcherRevoked { researcher } => {
+                write!(formatter, "researcher {researcher} was put out of the federation")
+            }
             Self::CoordinatorDefect => {
                 formatter.write_str("the coordinator met a defect of its own; its log tells more")
             }

@@ -1,6 +1,6 @@
 //! The experiment waits for somebody, for a reason that it can tell.
 //!
-//! - **Entry**: too few nodes, approvals or updates; a refused plan; a full disk.
+//! - **Entry**: too few nodes, approvals or updates; a refused plan; a full disk; a researcher who is put out.
 //! - **Events**: resume, cancel; answers and decisions about the plan are noted; late replies.
 //! - **Exits**: where it came from, with fresh retries and what was collected; cancelled.
 //! - **Deadline**: none; a paused experiment waits for ever.
@@ -84,9 +84,10 @@ impl Paused {
             | Event::AggregationFailed { .. }
             | Event::Checkpointed { .. }
             | Event::CheckpointFailed { .. } => self.ignore(Ignored::Stale),
-            Event::SitesConnected { .. } | Event::StorageFilled | Event::Restarted => {
-                self.ignore(Ignored::Unawaited)
-            }
+            Event::SitesConnected { .. }
+            | Event::StorageFilled
+            | Event::ResearcherRevoked { .. }
+            | Event::Restarted => self.ignore(Ignored::Unawaited),
         }
     }
 

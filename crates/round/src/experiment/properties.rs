@@ -25,6 +25,7 @@ enum Step {
     Owner(usize, Code),
     Trouble(usize, Code),
     StorageFilled,
+    Revoked,
     Resume,
     Cancel,
 }
@@ -46,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (choice.clone(), owner()).prop_map(|(node, code)| Step::Owner(node, code)),
         1 => (choice, trouble()).prop_map(|(node, code)| Step::Trouble(node, code)),
         1 => Just(Step::StorageFilled),
+        1 => Just(Step::Revoked),
         2 => Just(Step::Resume),
     ]
 }
@@ -148,6 +150,10 @@ impl Environment {
                 self.node(name.as_str()).ends_with = Some(*code);
             }
             Step::StorageFilled => self.handle(Event::StorageFilled),
+            Step::Revoked => {
+                let researcher = "ada".parse().expect("is a name");
+                self.handle(Event::ResearcherRevoked { researcher });
+            }
             Step::Resume => self.handle(Event::ResumeRequested),
             Step::Cancel => self.handle(Event::CancelRequested),
         }

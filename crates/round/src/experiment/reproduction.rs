@@ -462,6 +462,25 @@ fn a_success_without_an_update_is_a_failure_of_the_node() {
 }
 
 #[test]
+fn a_researcher_who_is_put_out_pauses_what_runs_and_the_pause_names_them() {
+    let revoked = || Event::ResearcherRevoked { researcher: "ada".parse().unwrap() };
+    let mut world = collecting(specification());
+    let open = world.experiment.open_executions().len();
+    assert!(open > 0);
+    world.handle(revoked());
+    assert_eq!(world.experiment.code(), Some(Code::IdentityRefused));
+    let reason = world.experiment.pause_reason().map(ToString::to_string);
+    assert_eq!(reason.as_deref(), Some("researcher ada was put out of the federation"));
+    let is_cancel = |action: &&Action| matches!(action, Action::CancelExecution { .. });
+    assert_eq!(world.actions.iter().filter(is_cancel).count(), open, "the sites stop, too");
+    world.handle(revoked());
+    assert_eq!(ignored(&world.actions), Some(Ignored::Unawaited));
+    world.handle(Event::ResumeRequested);
+    world.settle();
+    assert_eq!(world.state(), StateName::Completed);
+}
+
+#[test]
 fn an_ended_experiment_ignores_by_name() {
     let mut world = Environment::new(specification(), NODES);
     world.settle();
@@ -469,6 +488,7 @@ fn an_ended_experiment_ignores_by_name() {
         Event::CancelRequested,
         Event::ResumeRequested,
         Event::StorageFilled,
+        Event::ResearcherRevoked { researcher: "ada".parse().unwrap() },
         Event::Restarted,
         Event::DeadlinePassed { ticket: Ticket::FIRST },
     ] {

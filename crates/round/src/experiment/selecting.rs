@@ -1,7 +1,7 @@
 //! Choosing the sites.
 //!
 //! - **Entry**: submission, or resumption of an experiment that has no round yet.
-//! - **Events**: the connected sites; the deadline; restart, cancel, full disk.
+//! - **Events**: the connected sites; the deadline; restart, cancel, full disk, a researcher who is put out.
 //! - **Exits**: awaiting approval, with every matching site that is connected once there are `min_nodes` nodes;
 //!   paused; cancelled.
 //! - **Deadline**: `selection_deadline` from the entry, not re-armed by a restart; then paused, too few nodes.
@@ -47,6 +47,9 @@ impl Selecting {
             }
             Event::CancelRequested => course.cancel(Cancelled::default()),
             Event::StorageFilled => course.pause(PauseReason::StorageFull, Resumption::Select),
+            Event::ResearcherRevoked { researcher } => {
+                course.pause(PauseReason::ResearcherRevoked { researcher }, Resumption::Select)
+            }
             Event::ReplyReceived { round_id, .. } => {
                 Transition::to(State::Selecting(self)).with(Action::settle_late(round_id))
             }
