@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
-use self::crowd::Crowd;
+use self::crowd::{Crowd, Place};
 use self::security::{Peer, Security};
 use crate::address::{self, Address, LoopbackAddress};
 use crate::caller::{is_grpc, require_caller};
@@ -40,9 +40,14 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// Most connections at once.
     pub connections: usize,
+    /// Most connections at once from one address that have shown no member's certificate, or not yet; a further one is
+    /// closed as it comes, before it is encrypted.
+    pub strangers_per_address: usize,
+    /// Most of them at once.
+    pub strangers: usize,
     /// Longest time until a new connection is encrypted, and then until it has said which protocol it speaks.
     pub handshake_timeout: Duration,
-    /// Longest life of a connection whose peer has shown no certificate: long enough to enrol.
+    /// Longest life of a connection whose peer has shown no member's certificate: long enough to enrol.
     pub stranger_timeout: Duration,
     /// Longest time until a request's headers are complete, and of silence between two requests.
     pub header_timeout: Duration,
@@ -65,6 +70,8 @@ impl Default for Settings {
         Self {
             connections_per_address: 256,
             connections: 1024,
+            strangers_per_address: 64,
+            strangers: 256,
             handshake_timeout: Duration::from_secs(10),
             stranger_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
@@ -156,11 +163,8 @@ impl Server {
                             continue;
                         };
                         let way = (self.security.clone(), self.settings);
-                        let serving = serve_one(stream, peer, router.clone(), way, closed.clone());
-                        connections.spawn(async move {
-                            serving.await;
-                            drop(place);
-                        });
+                        let from = (peer, place);
+                        connections.spawn(serve_one(stream, from, router.clone(), way, closed.clone()));
                     }
                     Err(error) => rest_after(&error).await,
                 }
@@ -195,18 +199,20 @@ async fn nothing_here(request: Request) -> Response {
 
 async fn serve_one(
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, mut place): (SocketAddr, Place),
     router: Router,
     (security, settings): (Security, Settings),
     closed: watch::Receiver<bool>,
 ) {
     let served = match security {
         Security::InsecureLoopback => {
+            place.recognise();
             let guest = connection::Guest { address: peer, peer: Peer::PlainLoopback };
             connection::serve_plain(stream, guest, router, settings, closed).await
         }
         Security::Tls(tls) => {
-            connection::serve_encrypted(stream, (peer, tls), router, settings, closed).await
+            let from = (peer, &mut place);
+            connection::serve_encrypted(stream, (from, tls), router, settings, closed).await
         }
     };
     if let Err(error) = served {

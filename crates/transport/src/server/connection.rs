@@ -24,6 +24,7 @@ use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::crowd::Place;
 use super::security::{Peer, Refused, Tls};
 use super::{PeerAddress, Settings};
 use crate::artifact::CHUNK;
@@ -51,10 +52,10 @@ pub(super) async fn serve_plain(
 }
 
 /// Encrypts a connection, then serves it as [`serve_plain`] does: no longer than its peer is a member, than its
-/// certificate is good, and, where it shows none, than it takes to enrol.
+/// certificate is good, and, where it shows none of a member, than it takes to enrol.
 pub(super) async fn serve_encrypted(
     stream: TcpStream,
-    (address, tls): (SocketAddr, Tls),
+    ((address, place), tls): ((SocketAddr, &mut Place), Tls),
     router: Router,
     settings: Settings,
     mut closed: watch::Receiver<bool>,
@@ -75,6 +76,13 @@ pub(super) async fn serve_encrypted(
         return tokio::time::timeout(settings.stranger_timeout, serving).await?;
     };
     let certified = Arc::new(Certified::read(certificate)?);
+    if !tls.roster.admits(&certified) {
+        // Each request is refused, in words that whoever was put out understands.
+        let guest = Guest { address, peer: Peer::Certified(tls, certified) };
+        let serving = serve(stream, guest, router, settings, closed);
+        return tokio::time::timeout(settings.stranger_timeout, serving).await?;
+    }
+    place.recognise();
     let presence = tls.connections.enter(&certified.member);
     let expiring = expire(tls.time.clone(), certified.expires_at);
     let guest = Guest { address, peer: Peer::Certified(tls, certified) };
