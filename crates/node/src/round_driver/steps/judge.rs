@@ -185,6 +185,19 @@ fn standing_grant(work: &Work) -> Result<Option<Grant>, Fault> {
     }
 }
 
+/// What was computed under a grant does not leave once that has ended. An update that waits for its owner may: then
+/// it leaves by the owner's own word.
+fn refuse_expired(work: &Work, grant: &Grant, terms: &Terms) -> Result<(), Fault> {
+    let is_over = grant.expires_at.is_some_and(|end| work.site.clock.now() >= end);
+    if !is_over || (terms.hold && work.export.is_some()) {
+        return Ok(());
+    }
+    let rule = "of the plan's grant passed before the round was done".to_owned();
+    let detail = Detail::Argument { key: "expires".to_owned(), value: Value::Null, rule };
+    let failure = Failure { code: Code::EgressDenied, detail: Some(detail) };
+    Err(Fault::new(failure, "the grant of the plan ended meanwhile"))
+}
+
 /// Whether the owner's policy allows the request, before anything of its plan is opened.
 fn admit(work: &Work, bench: &mut Bench) -> Result<Arc<Terms>, Fault> {
     let terms = terms(work, bench)?;
@@ -227,7 +240,11 @@ fn beyond(bound: &str, limit: u64, requested: u64, text: String) -> Fault {
 /// Phase 14: what may leave, the update from its file.
 pub(super) async fn egress(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
     let terms = match standing_grant(work)? {
-        Some(grant) => narrowed(&terms(work, bench)?, &grant),
+        Some(grant) => {
+            let terms = terms(work, bench)?;
+            refuse_expired(work, &grant, &terms)?;
+            narrowed(&terms, &grant)
+        }
         None => terms(work, bench)?,
     };
     let declared = match work.export.clone() {
