@@ -3,6 +3,7 @@
 //! The file begins with its format's name, the length of its table of contents as a 64-bit integer, and that table as
 //! JSON; the files follow in its order, and 32 bytes at the end are SHA-256 over all before.
 
+mod closing;
 mod restore;
 
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +20,7 @@ use crate::folder::Folder;
 use crate::registry::{self, restores};
 use crate::site::Site;
 
-pub use restore::{AuditLog, Error as RestoreError, Restored, restore};
+pub use restore::{AuditLog, Error as RestoreError, Restored, RestoredPolicy, restore};
 
 /// A backup as it lies in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

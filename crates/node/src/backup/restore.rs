@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{Digest, NodeId, Timestamp};
+use protocol::{DatasetName, Digest, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Clock, Database, Durability, FolderLock, SystemClock, journal, write_whole};
 
+use super::closing::{Closing, Shut};
 use super::{Backup, Contents, Misread, check};
 use crate::audit::{self, Action, Actor, Audit, Entry, Expectation, Record};
 use crate::config;
 use crate::folder::Folder;
+use crate::grant::{Person, Seal};
 use crate::registry::restores::{Restore, Spent};
 use crate::registry::{self, restores};
 
@@ -39,6 +41,12 @@ pub struct Restored {
     pub changes_since: u64,
     /// How many rounds were under way in the backup, and have ended without a reply.
     pub rounds_ended: u64,
+    /// How many grants were closed: those that the log says were withdrawn, all where the log is lost.
+    pub grants_closed: u64,
+    /// Datasets that are closed until their owner says again who withdrew.
+    pub datasets_closed: Vec<DatasetName>,
+    /// Which policy the folder has now.
+    pub policy: RestoredPolicy,
     /// Where what lay in the folder is now.
     pub replaced: Option<PathBuf>,
 }
@@ -51,6 +59,18 @@ pub enum AuditLog {
     Kept,
     /// The backup's: what was recorded since then is missing.
     OfBackup,
+}
+
+/// Which policy a restored folder has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoredPolicy {
+    /// The backup's: as far as the log knows, no other was in effect since.
+    OfBackup,
+    /// The one that lay there, which was in effect last.
+    Kept,
+    /// One that lets nobody in: another was in effect since the backup, and its file is not there.
+    Closed,
 }
 
 /// Why nothing was restored.
@@ -137,6 +157,8 @@ struct Work {
     audit_log: AuditLog,
     changes: u64,
     ended: u64,
+    shut: Shut,
+    policy: RestoredPolicy,
 }
 
 impl Work {
@@ -165,18 +187,31 @@ impl Work {
             spent,
             uncounted_grants: 0,
         };
-        let ended = begin_epoch(&staged, &restore)?;
-        Ok(Self { folder: folder.clone(), staged, backup, restore, audit_log, changes, ended })
+        let closing = match audit_log {
+            AuditLog::Kept => Closing::told(&records),
+            AuditLog::OfBackup => Closing::Everything,
+        };
+        let policy = choose_policy(folder, audit_log, &records);
+        if policy == RestoredPolicy::Closed {
+            fs::write(staged.policy(), NOBODY).map_err(at(&staged.policy()))?;
+        }
+        let (ended, shut) = begin_epoch(&staged, &backup.contents.node, &restore, closing)?;
+        let folder = folder.clone();
+        Ok(Self { folder, staged, backup, restore, audit_log, changes, ended, shut, policy })
     }
 
     /// Moves what lies in the folder aside, and the backup's files to their places.
     fn place(self) -> Result<(Restored, Folder), Error> {
-        let Self { folder, staged, backup, restore, audit_log, changes, ended } = self;
+        let Self { folder, staged, backup, restore, audit_log, changes, ended, shut, policy } =
+            self;
         let pending = folder.restore_pending();
         let note = backup.digest.to_string();
         write_whole(&pending, note.as_bytes(), Durability::PowerLoss).map_err(at(&pending))?;
         let aside = folder.root().join(format!("replaced-{}", restore.restored_at.milliseconds()));
-        let mut moved = vec!["node.toml", "policy.toml", "node.sqlite"];
+        let mut moved = vec!["node.toml", "node.sqlite"];
+        if policy != RestoredPolicy::Kept {
+            moved.push("policy.toml");
+        }
         moved.extend(["node.sqlite-wal", "node.sqlite-shm"]);
         if audit_log == AuditLog::OfBackup {
             moved.push("audit");
@@ -185,10 +220,11 @@ impl Work {
         for name in moved {
             replaced |= move_aside(folder.root(), &aside, name)?;
         }
-        for contained in &backup.contents.files {
-            let (from, to) =
-                (staged.root().join(&contained.name), folder.root().join(&contained.name));
-            // A log that goes on, its key, and an identity that is newer than the backup's stay.
+        let contained = backup.contents.files.iter().map(|contained| contained.name.as_str());
+        let closed = (policy == RestoredPolicy::Closed).then_some("policy.toml");
+        for name in contained.filter(|name| Some(*name) != closed).chain(closed) {
+            let (from, to) = (staged.root().join(name), folder.root().join(name));
+            // A log that goes on, its key, a policy and an identity that are newer than the backup's stay.
             if to.exists() {
                 continue;
             }
@@ -210,6 +246,9 @@ impl Work {
             rounds_since: restore.spent.len() as u64,
             changes_since: changes,
             rounds_ended: ended,
+            grants_closed: shut.grants,
+            datasets_closed: shut.datasets.into_iter().collect(),
+            policy,
             replaced: replaced.then_some(aside),
         };
         Ok((restored, folder))
@@ -282,6 +321,22 @@ fn choose_log(folder: &Folder, staged: &Folder, backup: &Backup) -> (AuditLog, V
     (log, after)
 }
 
+/// Which policy counts from now on. The owner's last word is never replaced by an earlier one that may allow more.
+fn choose_policy(folder: &Folder, audit_log: AuditLog, since: &[Record]) -> RestoredPolicy {
+    let last = since.iter().rfind(|record| record.action == Action::PolicyChange.as_str());
+    let last = last.and_then(|record| record.objects.get("policy"));
+    match (audit_log, last) {
+        (AuditLog::OfBackup, _) | (AuditLog::Kept, None) => RestoredPolicy::OfBackup,
+        (AuditLog::Kept, Some(last)) => {
+            let there = fs::read(folder.policy()).ok();
+            match there.is_some_and(|text| Digest::of(&text).to_string() == *last) {
+                true => RestoredPolicy::Kept,
+                false => RestoredPolicy::Closed,
+            }
+        }
+    }
+}
+
 /// The records of a folder's log, where it is what its node wrote.
 fn verified(folder: &Folder) -> Option<Vec<Record>> {
     let key = Some(audit::public_key(folder).ok()?);
@@ -322,12 +377,22 @@ fn made_at(spent: &Spent) -> Option<Timestamp> {
 }
 
 /// Brings the staged database to this program's tables, and opens the node's next life in it.
-fn begin_epoch(staged: &Folder, restore: &Restore) -> Result<u64, Error> {
+fn begin_epoch(
+    staged: &Folder,
+    node: &NodeId,
+    restore: &Restore,
+    closing: Closing,
+) -> Result<(u64, Shut), Error> {
     let components = [journal::MIGRATIONS, registry::MIGRATIONS];
     let opened = Database::open(&staged.database(), &components);
     let database = opened.map_err(registry::Error::from)?;
-    let kept = restore.clone();
-    Ok(database.write_blocking(move |transaction| restores::begin(transaction, kept))?)
+    let (kept, seal) = (restore.clone(), Seal::new(staged, node));
+    let by = Person { user: rustix::process::getuid().as_raw(), name: None };
+    let begun = database.write_blocking(move |transaction| {
+        let shut = closing.apply(transaction, (&seal, &by), kept.restored_at)?;
+        Ok::<_, registry::Error>((restores::begin(transaction, kept)?, shut))
+    });
+    Ok(begun?)
 }
 
 fn move_aside(root: &Path, aside: &Path, name: &str) -> Result<bool, Error> {
@@ -357,6 +422,14 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { path: path.clone(), source }
 }
+
+/// A policy that lets nobody in.
+const NOBODY: &str = "\
+# Another policy than the backup's was in effect when this node was restored, and its file was not there: nobody may ask
+# for anything until you have written it again. The backup's policy is in the backup alone.
+[defaults]
+researchers = []
+";
 
 /// How far a coordinator's clock may be ahead of the node's without a request seeming newer than the restore.
 const MARGIN: Duration = Duration::from_secs(10 * 60);

@@ -35,6 +35,10 @@ pub struct Dataset {
     /// The patients who withdrew: what is theirs is left out of every round.
     #[serde(default, skip_serializing_if = "Exclusions::is_empty")]
     pub exclusions: Exclusions,
+    /// Whether the node was restored from a backup that does not say who withdrew since: no round runs on it until its
+    /// owner has given the list again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_doubted: bool,
     /// When it was added.
     pub added_at: Timestamp,
     /// When a changed file was last accepted.
@@ -84,10 +88,20 @@ pub fn add(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error
 pub fn replace(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
     let known = by_id(transaction, dataset.dataset_id)?;
     let known = known.ok_or(Error::UnknownDataset { name: dataset.name.to_string() })?;
-    write(transaction, &Dataset { exclusions: known.exclusions, ..dataset.clone() })
+    let Dataset { exclusions, is_doubted, .. } = known;
+    write(transaction, &Dataset { exclusions, is_doubted, ..dataset.clone() })
 }
 
-/// Changes whom a dataset leaves out.
+/// Closes a dataset until its owner says again whom it leaves out.
+///
+/// # Errors
+///
+/// [`Error::UnknownDataset`] where it is not.
+pub fn doubt(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {
+    write(transaction, &Dataset { is_doubted: true, ..dataset.clone() })
+}
+
+/// Changes whom a dataset leaves out; from then on that is known again.
 ///
 /// # Errors
 ///
@@ -97,7 +111,8 @@ pub fn exclude(
     dataset: &Dataset,
     exclusions: &Exclusions,
 ) -> Result<(), Error> {
-    write(transaction, &Dataset { exclusions: exclusions.clone(), ..dataset.clone() })
+    let exclusions = exclusions.clone();
+    write(transaction, &Dataset { exclusions, is_doubted: false, ..dataset.clone() })
 }
 
 fn write(transaction: &Transaction<'_>, dataset: &Dataset) -> Result<(), Error> {

@@ -2,14 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use node::administration::Status;
+use node::administration::{ExclusionChange, GrantText, Status};
 use node::audit::{self, Expectation, Record};
-use node::backup::{AuditLog, RestoreError, restore};
+use node::backup::{AuditLog, RestoreError, RestoredPolicy, restore};
+use node::grant::Status as GrantStatus;
 use node::registry::rounds::Stage;
 use node::{Folder, Notice};
-use protocol::{Code, Phase, RoundId, TrainRequest};
+use protocol::{Code, Detail, Phase, RoundId, TrainRequest};
 
-use crate::site::{Running, Scene};
+use crate::site::{Experiment, Running, Scene, addition, example};
 
 /// A request that says that it was made so many minutes from now.
 fn made_in(scene: &Scene, minutes: u64) -> TrainRequest {
@@ -141,7 +142,13 @@ async fn where_the_log_is_lost_it_says_so_and_what_is_counted_counts_as_used() {
     assert_eq!(reply.code, Code::PolicyDenied, "{reply:?}");
     std::fs::write(scene.home.folder.policy(), "").unwrap();
     scene.node.handle.administration().policy_reload().await.unwrap();
-    let uncounted = made_in(&scene, 12);
+    // Nor does anybody know what was withdrawn.
+    assert_eq!((restored.grants_closed, restored.policy), (1, RestoredPolicy::OfBackup));
+    let withdrawn = made_in(&scene, 12);
+    assert_eq!(scene.run(&withdrawn).await.code, Code::PlanRevoked);
+    let digest = scene.experiment.plan.digest.to_string();
+    scene.node.handle.administration().plan_approve(&digest, "").await.unwrap();
+    let uncounted = made_in(&scene, 13);
     assert_eq!(scene.run(&uncounted).await.code, Code::Ok);
     scene.node.stop().await;
     let log = log(&scene.home.folder);
@@ -215,4 +222,100 @@ async fn a_changed_backup_and_another_nodes_are_refused() {
     assert!(error.to_string().contains("cut short"), "{error}");
     restore(&elsewhere, &file).await.unwrap();
     assert!(!elsewhere.restore_pending().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_has_closed_since_stays_closed() {
+    let mut scene = Scene::set().await;
+    let owner = scene.node.handle.administration().clone();
+    let rows = std::fs::read_to_string(example("north.csv")).unwrap();
+    let mut lines = rows.lines();
+    let header = format!("patient,{}\n", lines.next().unwrap());
+    let numbered =
+        (0..).zip(lines).fold(header, |text, (place, line)| text + &format!("p{place},{line}\n"));
+    let outside = tempfile::tempdir().unwrap();
+    let table = outside.path().join("ward.csv");
+    std::fs::write(&table, numbered).unwrap();
+    let mut ward = addition("ward", &table);
+    ward.dataset.table.patient_id = Some("patient".to_owned());
+    let ward = owner.dataset_add(ward).await.unwrap();
+    owner.dataset_add(addition("gone", &example("north.csv"))).await.unwrap();
+    let mlp = std::fs::read_to_string(example("mlp.toml")).unwrap();
+    let rejected = Experiment::publish_plan(&scene.coordinator, &mlp);
+    rejected.approve(&scene.node).await;
+    let digest = scene.experiment.plan.digest.to_string();
+    let text = GrantText { file: None, text: "researchers = [\"grace\"]".to_owned() };
+    owner.plan_grant(&digest, text, "").await.unwrap();
+    let file = outside.path().join("north.backup");
+    owner.backup(&file).await.unwrap();
+
+    let policy = "[defaults]\nrounds_per_day = 7\n";
+    std::fs::write(scene.home.folder.policy(), policy).unwrap();
+    owner.policy_reload().await.unwrap();
+    owner.plan_revoke(&digest, Some(1), "").await.unwrap();
+    owner.plan_reject(&rejected.plan.digest.to_string(), "").await.unwrap();
+    owner.dataset_remove("gone").await.unwrap();
+    let mut patients = dataset::Exclusions::default();
+    patients.add("p7").unwrap();
+    owner.dataset_exclude("ward", ExclusionChange::Exclude { patients }).await.unwrap();
+    scene.node.stop().await;
+
+    let restored = restore(&scene.home.folder, &file).await.unwrap();
+    assert_eq!((restored.audit_log, restored.policy), (AuditLog::Kept, RestoredPolicy::Kept));
+    assert_eq!(restored.grants_closed, 2, "one was withdrawn, one rejected with its plan");
+    assert_eq!(restored.datasets_closed, ["ward".parse().unwrap()]);
+    assert_eq!(std::fs::read_to_string(scene.home.folder.policy()).unwrap(), policy);
+    start(&mut scene).await;
+    let owner = scene.node.handle.administration().clone();
+    let entry = owner.plan_show(&digest).await.unwrap();
+    let statuses: Vec<GrantStatus> = entry.grants.iter().map(|one| one.status).collect();
+    assert_eq!(statuses, [GrantStatus::Revoked, GrantStatus::Approved], "the other one counts");
+    let request = scene.request();
+    let reply = scene.run(&request).await;
+    assert_eq!(reply.code, Code::PolicyDenied, "grace may, and ada may not: {reply:?}");
+    let request = rejected.request(scene.dataset_id);
+    let reply = scene.run(&request).await;
+    assert_eq!(reply.code, Code::PlanRejected);
+    let names: Vec<String> =
+        owner.dataset_list().await.unwrap().into_iter().map(|one| one.name.to_string()).collect();
+    assert_eq!(names, ["breast-cancer", "ward"]);
+
+    // Until the owner says who withdrew.
+    owner.plan_approve(&digest, "").await.unwrap();
+    let ask = |scene: &Scene| {
+        let columns = scene.experiment.columns.clone();
+        TrainRequest { columns, ..scene.experiment.request(ward.dataset_id) }
+    };
+    let request = ask(&scene);
+    let reply = scene.run(&request).await;
+    assert_eq!(reply.code, Code::PolicyDenied, "{reply:?}");
+    let Some(Detail::Argument { key, rule, .. }) = reply.detail else { panic!("it says why") };
+    assert_eq!(key, "dataset");
+    assert_eq!(rule, "is closed until its owner has said again who withdrew");
+    let nobody = ExclusionChange::Exclude { patients: dataset::Exclusions::default() };
+    owner.dataset_exclude("ward", nobody).await.unwrap();
+    let request = ask(&scene);
+    assert_eq!(scene.run(&request).await.code, Code::Ok);
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_was_in_effect_last_and_is_gone_is_replaced_by_one_for_nobody() {
+    let mut scene = Scene::set().await;
+    let owner = scene.node.handle.administration().clone();
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("north.backup");
+    owner.backup(&file).await.unwrap();
+    std::fs::write(scene.home.folder.policy(), "[defaults]\nmodes = [\"validate\"]\n").unwrap();
+    owner.policy_reload().await.unwrap();
+    scene.node.stop().await;
+    std::fs::write(scene.home.folder.policy(), "").unwrap();
+    let restored = restore(&scene.home.folder, &file).await.unwrap();
+    assert_eq!((restored.audit_log, restored.policy), (AuditLog::Kept, RestoredPolicy::Closed));
+    start(&mut scene).await;
+    let request = scene.request();
+    let reply = scene.run(&request).await;
+    let Some(Detail::Argument { key, .. }) = &reply.detail else { panic!("{reply:?}") };
+    assert_eq!((reply.code, key.as_str()), (Code::PolicyDenied, "researcher_id"));
+    scene.node.stop().await;
 }

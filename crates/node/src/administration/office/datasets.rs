@@ -50,6 +50,7 @@ impl Office {
             loading_plan,
             minimum_level: addition.minimum_level,
             exclusions: Exclusions::default(),
+            is_doubted: false,
             added_at: self.site.clock.now(),
             updated_at: None,
         };

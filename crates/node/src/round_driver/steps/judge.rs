@@ -201,6 +201,7 @@ fn refuse_expired(work: &Work, grant: &Grant, terms: &Terms) -> Result<(), Fault
 /// Whether the owner's policy allows the request, before anything of its plan is opened.
 fn admit(work: &Work, bench: &mut Bench) -> Result<Arc<Terms>, Fault> {
     let terms = terms(work, bench)?;
+    refuse_doubted(work)?;
     let arguments = arguments(bench)?;
     terms.admit(&Asked { request: &work.request, arguments }).map_err(denied)?;
     if terms.rounds_per_day.is_some() {
@@ -214,6 +215,21 @@ fn admit(work: &Work, bench: &mut Bench) -> Result<Arc<Terms>, Fault> {
         terms.admit_after(earlier).map_err(denied)?;
     }
     Ok(terms)
+}
+
+/// Nothing is done with a dataset of which nobody knows who withdrew.
+fn refuse_doubted(work: &Work) -> Result<(), Fault> {
+    let dataset = dataset(work)?;
+    if !dataset.is_doubted {
+        return Ok(());
+    }
+    let rule = "is closed until its owner has said again who withdrew".to_owned();
+    let value = Value::from(dataset.name.as_str());
+    let detail = Detail::Argument { key: "dataset".to_owned(), value, rule };
+    let failure = Failure { code: Code::PolicyDenied, detail: Some(detail) };
+    let text = "since the node was restored it is not known who withdrew: give the list again with \
+                `wardround node dataset exclude NAME --file FILE`, an empty one where nobody has";
+    Err(Fault::new(failure, text))
 }
 
 /// The owner's policy for the request's dataset; looked up once in an attempt.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use node::backup::{AuditLog, Restored};
+use node::backup::{AuditLog, Restored, RestoredPolicy};
 use protocol::Timestamp;
 
 use crate::commands::Folder;
@@ -62,6 +62,29 @@ fn people(restored: &Restored, place: &str) -> String {
             "\n  paused     decide and exclude again what was decided and excluded since {since}, then \
              `wardround node resume`"
         ),
+    });
+    text.push_str(&match (audit_log, restored.grants_closed) {
+        (_, 0) => String::new(),
+        (AuditLog::Kept, closed) => {
+            format!("\n  grants     {closed} that were withdrawn since are withdrawn here, too")
+        }
+        (AuditLog::OfBackup, closed) => {
+            format!("\n  grants     {closed} are withdrawn: approve again what still may run")
+        }
+    });
+    for name in &restored.datasets_closed {
+        text.push_str(&format!(
+            "\n  closed     dataset {name}, until you say again who withdrew: \
+             `wardround node dataset exclude {name} --file FILE`, an empty one where nobody has"
+        ));
+    }
+    text.push_str(match restored.policy {
+        RestoredPolicy::OfBackup => "",
+        RestoredPolicy::Kept => "\n  policy     lay here, was in effect last, and stays",
+        RestoredPolicy::Closed => {
+            "\n  policy     another was in effect since the backup, and its file is gone: until you \
+             write policy.toml again, nobody may ask for anything"
+        }
     });
     if let Some(aside) = &restored.replaced {
         text.push_str(&format!("\n  replaced   files are in {}", aside.display()));

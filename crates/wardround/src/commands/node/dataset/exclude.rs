@@ -47,7 +47,8 @@ struct Patients {
 
 pub(super) async fn exclude(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     let patients = arguments.patients.read()?;
-    if patients.is_empty() {
+    // An empty file says that nobody withdrew, which is something to say after a restore.
+    if patients.is_empty() && arguments.patients.file.is_none() {
         return Err(nobody("give --patient or --file"));
     }
     change(arguments.one, ExclusionChange::Exclude { patients }, printer).await
