@@ -90,10 +90,11 @@ impl Claim<'_> {
         is_counted: bool,
     ) -> Result<(), (usize, Box<Verdict>)> {
         if grant.revoked.is_some() {
-            return Err((2, Box::new(Verdict::Revoked)));
+            return Err((1, Box::new(Verdict::Revoked)));
         }
         if grant.second == Second::Awaited {
-            return Err((1, Box::new(Verdict::NotApproved)));
+            // One that was given anew is nearer than one that was withdrawn.
+            return Err((2, Box::new(Verdict::NotApproved)));
         }
         let bounds = [
             self.researcher(grant),

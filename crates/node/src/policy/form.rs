@@ -67,31 +67,37 @@ fn read(text: &str) -> Result<GrantForm, Flaw> {
             let problem = format!("key \"{}\" {rule}", key.get_ref());
             reader.flaw(key.span().start, problem)
         };
+        let known = KEYS.iter().find(|(known, _)| known == key.get_ref());
+        let Some((_, known)) = known else {
+            let known = names_of(KEYS);
+            let problem = format!("unknown key \"{}\", expected one of {known}", key.get_ref());
+            return Err(reader.flaw(key.span().start, problem));
+        };
         let value = value.get_ref();
-        match key.get_ref().as_ref() {
-            "researchers" => {
+        match known {
+            Key::Researchers => {
                 form.researchers = names(Kind::Researchers, value).map_err(|rule| broken(&rule))?
             }
-            "groups" => {
+            Key::Groups => {
                 form.groups =
                     texts(value).ok_or_else(|| broken("must be a list of groups' names"))?
             }
-            "datasets" => {
+            Key::Datasets => {
                 let names = texts(value).unwrap_or_else(|| vec![String::new()]);
                 let parsed: Result<Vec<DatasetName>, _> =
                     names.iter().map(|name| name.parse()).collect();
                 form.datasets = parsed.map_err(|_| broken("must be a list of datasets' names"))?;
             }
-            "metrics" => {
+            Key::Metrics => {
                 form.metrics = Some(names(Kind::Metrics, value).map_err(|rule| broken(&rule))?)
             }
-            "rounds" => form.rounds = Some(whole(value, 1).map_err(|rule| broken(&rule))?),
-            "minimum_samples" => {
+            Key::Rounds => form.rounds = Some(whole(value, 1).map_err(|rule| broken(&rule))?),
+            Key::MinimumSamples => {
                 form.minimum_samples = Some(whole(value, 0).map_err(|rule| broken(&rule))?);
             }
-            "expires" => form.expires = Some(expiry(value).ok_or_else(|| broken(EXPIRES))?),
-            "purpose" => form.purpose = text_of(value).ok_or_else(|| broken(PURPOSE))?,
-            "arguments" => {
+            Key::Expires => form.expires = Some(expiry(value).ok_or_else(|| broken(EXPIRES))?),
+            Key::Purpose => form.purpose = text_of(value).ok_or_else(|| broken(PURPOSE))?,
+            Key::Arguments => {
                 let DeValue::Table(table) = value else {
                     return Err(broken(&Kind::Arguments.rule()));
                 };
@@ -99,13 +105,9 @@ fn read(text: &str) -> Result<GrantForm, Flaw> {
                 reader.arguments("grant", "", table, &mut rules)?;
                 form.arguments = bounds(rules);
             }
-            "family" => {
+            Key::Family => {
                 form.family =
                     Some(family(&reader, value).unwrap_or_else(|| Err(broken("must be a table")))?)
-            }
-            unknown => {
-                let problem = format!("unknown key \"{unknown}\", expected one of {KEYS}");
-                return Err(reader.flaw(key.span().start, problem));
             }
         }
     }
@@ -119,12 +121,15 @@ fn family(reader: &Reader<'_>, value: &DeValue<'_>) -> Option<Result<FamilyForm,
         let broken = |rule: String| reader.broken(key, "family", &rule);
         let value = value.get_ref();
         let list = || texts(value).ok_or_else(|| "must be a list of names".to_owned());
-        let read = match key.get_ref().as_ref() {
-            "layers" => list().map(|names| form.layers = Some(names)),
-            "optimizers" => list().map(|names| form.optimizers = Some(names)),
-            "most_layers" => whole(value, 1).map(|most| form.most_layers = Some(most)),
-            "most_units" => whole(value, 1).map(|most| form.most_units = Some(most)),
-            _ => Err(format!("is unknown, expected one of {FAMILY_KEYS}")),
+        let known = FAMILY_KEYS.iter().find(|(known, _)| known == key.get_ref());
+        let read = match known.map(|(_, known)| known) {
+            Some(FamilyKey::Layers) => list().map(|names| form.layers = Some(names)),
+            Some(FamilyKey::Optimizers) => list().map(|names| form.optimizers = Some(names)),
+            Some(FamilyKey::MostLayers) => {
+                whole(value, 1).map(|most| form.most_layers = Some(most))
+            }
+            Some(FamilyKey::MostUnits) => whole(value, 1).map(|most| form.most_units = Some(most)),
+            None => Err(format!("is unknown, expected one of {}", names_of(FAMILY_KEYS))),
         };
         if let Err(rule) = read {
             return Some(Err(broken(rule)));
@@ -180,8 +185,54 @@ fn expiry(value: &DeValue<'_>) -> Option<Expiry> {
     Some(Expiry::At(Timestamp::from_milliseconds(u64::try_from(since.as_millis()).ok()?)))
 }
 
-const KEYS: &str = "researchers, groups, datasets, arguments, rounds, minimum_samples, metrics, expires, purpose, family";
-const FAMILY_KEYS: &str = "layers, most_layers, most_units, optimizers";
+/// What a grant can say, in the order of the reference page.
+const KEYS: &[(&str, Key)] = &[
+    ("researchers", Key::Researchers),
+    ("groups", Key::Groups),
+    ("datasets", Key::Datasets),
+    ("arguments", Key::Arguments),
+    ("rounds", Key::Rounds),
+    ("minimum_samples", Key::MinimumSamples),
+    ("metrics", Key::Metrics),
+    ("expires", Key::Expires),
+    ("purpose", Key::Purpose),
+    ("family", Key::Family),
+];
+
+#[derive(Clone, Copy)]
+enum Key {
+    Researchers,
+    Groups,
+    Datasets,
+    Arguments,
+    Rounds,
+    MinimumSamples,
+    Metrics,
+    Expires,
+    Purpose,
+    Family,
+}
+
+/// What a family can say.
+const FAMILY_KEYS: &[(&str, FamilyKey)] = &[
+    ("layers", FamilyKey::Layers),
+    ("most_layers", FamilyKey::MostLayers),
+    ("most_units", FamilyKey::MostUnits),
+    ("optimizers", FamilyKey::Optimizers),
+];
+
+#[derive(Clone, Copy)]
+enum FamilyKey {
+    Layers,
+    MostLayers,
+    MostUnits,
+    Optimizers,
+}
+
+fn names_of<T>(keys: &[(&str, T)]) -> String {
+    keys.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
 const EXPIRES: &str = "must be a duration or a day, \"90d\" or \"2027-03-01\"";
 const PURPOSE: &str = "must be a text of at most 2000 bytes";
 /// Bytes of a purpose.

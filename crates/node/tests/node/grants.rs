@@ -17,7 +17,7 @@ use crate::site::{Experiment, Scene, example, training_args};
 
 impl Scene {
     /// Lets the plan run within these bounds and no others.
-    async fn grant(&self, bounds: &str) -> PlanEntry {
+    pub(crate) async fn grant(&self, bounds: &str) -> PlanEntry {
         let owner = self.node.handle.administration();
         let digest = self.experiment.plan.digest.to_string();
         // The plan of a scene is approved without bounds.
@@ -38,7 +38,7 @@ impl Scene {
         self.coordinator.reply_to(&request).await
     }
 
-    async fn entry(&self) -> PlanEntry {
+    pub(crate) async fn entry(&self) -> PlanEntry {
         let mut plans = self.node.handle.administration().plan_list().await.unwrap();
         plans.retain(|one| one.known.plan.digest == self.experiment.plan.digest);
         plans.remove(0)

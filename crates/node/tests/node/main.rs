@@ -6,6 +6,7 @@ mod administration;
 mod approvals;
 mod audit;
 mod backups;
+mod bounds;
 mod carried;
 mod coordinator;
 mod databases;

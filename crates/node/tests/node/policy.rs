@@ -10,17 +10,17 @@ use crate::site::{Scene, training_args};
 
 impl Scene {
     /// Lets another policy count from now on.
-    async fn say(&self, policy: &str) -> PolicyShown {
+    pub(crate) async fn say(&self, policy: &str) -> PolicyShown {
         std::fs::write(self.home.folder.policy(), policy).unwrap();
         self.node.handle.administration().policy_reload().await.unwrap()
     }
 
-    async fn train(&mut self, changes: &[(&str, Value)]) -> TrainReply {
+    pub(crate) async fn train(&mut self, changes: &[(&str, Value)]) -> TrainReply {
         let request = self.asking(changes);
         self.run(&request).await
     }
 
-    fn asking(&self, changes: &[(&str, Value)]) -> TrainRequest {
+    pub(crate) fn asking(&self, changes: &[(&str, Value)]) -> TrainRequest {
         TrainRequest { training_args: training_args(changes), ..self.request() }
     }
 
@@ -34,7 +34,7 @@ impl Scene {
 }
 
 /// The bound that a reply with this code names, with its limit and what was asked for.
-fn bound(reply: &TrainReply, code: Code) -> (String, f64, f64) {
+pub(crate) fn bound(reply: &TrainReply, code: Code) -> (String, f64, f64) {
     assert_eq!(reply.code, code, "{reply:?}");
     let Some(Detail::Bound { bound, limit, requested }) = reply.detail.clone() else {
         panic!("no bound is named: {reply:?}")
@@ -43,7 +43,7 @@ fn bound(reply: &TrainReply, code: Code) -> (String, f64, f64) {
 }
 
 /// The argument or fact of a request that the policy denied, and the rule.
-fn refused(reply: &TrainReply) -> (String, String) {
+pub(crate) fn refused(reply: &TrainReply) -> (String, String) {
     assert_eq!(reply.code, Code::PolicyDenied, "{reply:?}");
     let Some(Detail::Argument { key, rule, .. }) = reply.detail.clone() else {
         panic!("no argument is named: {reply:?}")

@@ -21,7 +21,7 @@ impl Scene {
         request
     }
 
-    async fn await_stage(&mut self, wanted: &str) {
+    pub(crate) async fn await_stage(&mut self, wanted: &str) {
         let stage = |message| match message {
             Message::RoundProgress(v1::RoundProgress { stage, .. }) => Some(stage),
             Message::TrainReply(reply) => panic!("it was replied: {reply:?}"),

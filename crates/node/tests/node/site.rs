@@ -184,9 +184,8 @@ impl Scene {
     /// Sends a request and waits for its reply.
     pub(crate) async fn run(&mut self, request: &TrainRequest) -> protocol::TrainReply {
         self.coordinator.request(request);
-        let reply = self.coordinator.reply().await;
-        assert_eq!(reply.round_id, request.round_id);
-        reply
+        // After a restart the replies that were not acknowledged come again.
+        self.coordinator.reply_to(request).await
     }
 }
 
