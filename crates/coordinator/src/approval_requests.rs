@@ -2,11 +2,13 @@
 
 use protocol::wire::v1;
 use protocol::{
-    ArtifactReference, Code, DatasetId, Digest, ExperimentId, NodeId, ResearcherId, Timestamp,
+    ApprovalStatus, ArtifactReference, DatasetId, Digest, ExperimentId, NodeId, ResearcherId,
+    Timestamp,
 };
 use store::Transaction;
 use store::rusqlite::{Row, params};
 
+use crate::owners_word::OwnersWord;
 use crate::record::{Error, column, read, read_json, to_json};
 
 /// One site that a researcher asks.
@@ -30,6 +32,8 @@ pub(crate) struct ApprovalRequest {
 pub(crate) struct Answered {
     pub(crate) request: ApprovalRequest,
     pub(crate) code: String,
+    /// What was granted, as the owner sees it; nothing where the code is no owner's word, or says it all.
+    pub(crate) status: String,
     pub(crate) note: String,
     pub(crate) answered_at: Option<Timestamp>,
 }
@@ -99,13 +103,16 @@ pub(crate) fn count(
 pub(crate) fn answer(
     transaction: &Transaction<'_>,
     (node, id, plan): (&NodeId, ExperimentId, &Digest),
-    (code, note): (Code, &str),
+    word: &OwnersWord,
     at: Timestamp,
 ) -> Result<(), Error> {
+    let OwnersWord { code, status, note } = word;
+    let status = status.map_or("", ApprovalStatus::as_str);
+    let (id, plan, at) = (id.to_string(), plan.to_string(), column(at));
     transaction.execute(
-        "UPDATE approval_requests SET code = ?4, note = ?5, answered_at = ?6
+        "UPDATE approval_requests SET code = ?4, note = ?5, answered_at = ?6, status = ?7
          WHERE request_id = ?1 AND node = ?2 AND plan_digest = ?3",
-        params![id.to_string(), node.as_str(), plan.to_string(), code.as_str(), note, column(at)],
+        params![id, node.as_str(), plan, code.as_str(), note, at, status],
     )?;
     Ok(())
 }
@@ -114,13 +121,15 @@ pub(crate) fn answer(
 pub(crate) fn decide(
     transaction: &Transaction<'_>,
     (node, plan): (&NodeId, &Digest),
-    (code, note): (Code, &str),
+    word: &OwnersWord,
     at: Timestamp,
 ) -> Result<(), Error> {
+    let OwnersWord { code, status, note } = word;
+    let status = status.map_or("", ApprovalStatus::as_str);
     transaction.execute(
-        "UPDATE approval_requests SET code = ?3, note = ?4, answered_at = ?5
+        "UPDATE approval_requests SET code = ?3, note = ?4, answered_at = ?5, status = ?6
          WHERE node = ?1 AND plan_digest = ?2",
-        params![node.as_str(), plan.to_string(), code.as_str(), note, column(at)],
+        params![node.as_str(), plan.to_string(), code.as_str(), note, column(at), status],
     )?;
     Ok(())
 }
@@ -155,7 +164,7 @@ impl ApprovalRequest {
 impl Answered {
     /// The request as its researcher sees it; whether the node is connected is the caller's to say.
     pub(crate) fn shown(self) -> v1::Approval {
-        let Self { request, code, note, answered_at } = self;
+        let Self { request, code, status, note, answered_at } = self;
         v1::Approval {
             node_id: request.node.to_string(),
             dataset_name: request.dataset,
@@ -167,6 +176,7 @@ impl Answered {
             requested_at: request.requested_at.milliseconds(),
             answered_at: answered_at.map_or(0, Timestamp::milliseconds),
             connected: false,
+            status,
         }
     }
 }
@@ -182,19 +192,31 @@ fn collect(
 }
 
 /// A row's texts and instants.
-type Columns = ([String; 11], i64, Option<i64>);
+type Columns = ([String; 12], i64, Option<i64>);
 
 fn texts(row: &Row<'_>) -> Result<Columns, store::rusqlite::Error> {
-    let mut texts: [String; 11] = Default::default();
+    let mut texts: [String; 12] = Default::default();
     for (place, text) in texts.iter_mut().enumerate() {
         *text = row.get(place)?;
     }
-    Ok((texts, row.get(11)?, row.get(12)?))
+    Ok((texts, row.get(12)?, row.get(13)?))
 }
 
 fn parse((texts, requested_at, answered_at): Columns) -> Result<Answered, Error> {
-    let [id, researcher, node, dataset_id, dataset, plan, runtime, name, message, code, note] =
-        texts;
+    let [
+        id,
+        researcher,
+        node,
+        dataset_id,
+        dataset,
+        plan,
+        runtime,
+        name,
+        message,
+        code,
+        note,
+        status,
+    ] = texts;
     let instant = |at| Timestamp::from_milliseconds(u64::try_from(at).unwrap_or(0));
     let request = ApprovalRequest {
         id: read(TABLE, &id)?,
@@ -208,12 +230,12 @@ fn parse((texts, requested_at, answered_at): Columns) -> Result<Answered, Error>
         message,
         requested_at: instant(requested_at),
     };
-    Ok(Answered { request, code, note, answered_at: answered_at.map(instant) })
+    Ok(Answered { request, code, status, note, answered_at: answered_at.map(instant) })
 }
 
 const TABLE: &str = "approval_requests";
 const COLUMNS: &str =
     "SELECT request_id, researcher_id, node, dataset_id, dataset, plan, runtime, name,
-    message, code, note, requested_at, answered_at FROM approval_requests";
+    message, code, note, status, requested_at, answered_at FROM approval_requests";
 /// Requests that a node hears of.
 const MOST_OF_NODE: usize = 1_000;

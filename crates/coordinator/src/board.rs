@@ -7,6 +7,7 @@ use protocol::{ArtifactReference, Digest, ExperimentId, Mode, NodeId, RoundId, T
 use round::Experiment;
 use round::experiment::{Site, Ticket};
 
+use crate::owners_word::OwnersWord;
 use crate::submission::Submission;
 
 /// An experiment that has not ended.
@@ -17,7 +18,7 @@ pub(crate) struct Live {
     /// What their nodes say of the open executions.
     pub(crate) executions: BTreeMap<RoundId, Told>,
     /// What the owners of sites tell the researcher; told again whenever their nodes connect.
-    pub(crate) notes: BTreeMap<Site, String>,
+    pub(crate) words: BTreeMap<Site, OwnersWord>,
 }
 
 /// What a node has said of an open execution.
@@ -76,11 +77,13 @@ impl Board {
     }
 
     /// Keeps what a site's owner tells the researcher; says whether that is news.
-    pub(crate) fn set_note(&self, id: ExperimentId, site: &Site, note: &str) -> bool {
+    pub(crate) fn set_word(&self, id: ExperimentId, site: &Site, word: OwnersWord) -> bool {
         let mut experiments = self.write();
         let Some(live) = experiments.get_mut(&id) else { return false };
-        let before = live.notes.insert(site.clone(), note.to_owned());
-        !note.is_empty() && before.as_deref() != Some(note)
+        let before = live.words.insert(site.clone(), word.clone());
+        let before = before.as_ref();
+        let is_noted = !word.note.is_empty() && before.map(|word| &word.note) != Some(&word.note);
+        is_noted || (word.has_lapsed() && before.and_then(|word| word.status) != word.status)
     }
 
     /// Notes how far an execution is; says whether that is news. After [`MOST_STAGES`] changes nothing is.

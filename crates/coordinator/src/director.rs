@@ -143,11 +143,11 @@ impl Director {
             Message::Availability { node, paused } => {
                 self.note(node, |attendance| attendance.paused = paused);
             }
-            Message::PlanAnswered { node, experiment_id, dataset_id, plan, code, note } => {
-                self.plan_answered(&node, (experiment_id, dataset_id), (plan, code), note);
+            Message::PlanAnswered { node, experiment_id, dataset_id, plan, word } => {
+                self.plan_answered(&node, (experiment_id, dataset_id), plan, word);
             }
-            Message::PlanDecided { node, plan, code, note } => {
-                self.plan_decided(&node, plan, code, note);
+            Message::PlanDecided { node, plan, word } => {
+                self.plan_decided(&node, plan, word);
             }
             Message::Progress { node, round_id, progress } => {
                 self.progress(&node, round_id, progress);

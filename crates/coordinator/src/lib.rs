@@ -24,6 +24,7 @@ mod listing;
 mod membership;
 mod message;
 mod node_service;
+mod owners_word;
 mod possession;
 mod record;
 mod registry;

@@ -2,8 +2,8 @@
 
 use protocol::wire::v1;
 use protocol::{
-    ArtifactReference, DatasetSummary, Detail, ExperimentId, NodeId, ResearcherId, RoundId,
-    Timestamp,
+    ApprovalStatus, ArtifactReference, DatasetSummary, Detail, ExperimentId, NodeId, ResearcherId,
+    RoundId, Timestamp,
 };
 use round::experiment::{Approval, Site};
 use store::Transaction;
@@ -160,8 +160,11 @@ pub(crate) fn executions(
         let waits = matches!(participant.approval, Approval::Asked | Approval::Pending);
         if waits && !open.contains_key(site) {
             executions.retain(|one| !is_of(one, site));
-            let note = live.notes.get(site).cloned().unwrap_or_default();
-            executions.push(v1::Execution { note, ..waiting(site, registry) });
+            let word = live.words.get(site);
+            let note = word.map(|word| word.note.clone()).unwrap_or_default();
+            let approval = word.and_then(|word| word.status).unwrap_or(ApprovalStatus::Pending);
+            let approval = approval.to_string();
+            executions.push(v1::Execution { note, approval, ..waiting(site, registry) });
         }
     }
     executions
@@ -176,6 +179,7 @@ fn waiting(site: &Site, registry: &Registry) -> v1::Execution {
         code: String::new(),
         connected: registry.is_connected(&site.node),
         note: String::new(),
+        approval: String::new(),
     }
 }
 
@@ -216,6 +220,7 @@ fn last_executions(
             stage: stage.to_owned(),
             code: code.unwrap_or_default(),
             connected: false,
+            approval: String::new(),
             note: detail.and_then(|detail| in_words(&detail)).unwrap_or_default(),
         })
     })?;

@@ -8,6 +8,7 @@ use protocol::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::owners_word::OwnersWord;
 use crate::submission::Submission;
 
 /// Something that a node or a researcher said, parsed.
@@ -27,11 +28,10 @@ pub(crate) enum Message {
         experiment_id: ExperimentId,
         dataset_id: DatasetId,
         plan: Digest,
-        code: Code,
-        note: String,
+        word: OwnersWord,
     },
     /// An owner has decided about a plan.
-    PlanDecided { node: NodeId, plan: Digest, code: Code, note: String },
+    PlanDecided { node: NodeId, plan: Digest, word: OwnersWord },
     /// An execution goes on.
     Progress { node: NodeId, round_id: RoundId, progress: Progress },
     /// An execution has ended.

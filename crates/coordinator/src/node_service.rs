@@ -21,6 +21,7 @@ use transport::Caller;
 
 use crate::door::{malformed, status, status_with};
 use crate::message::{Arrival, Message, Progress, Unreadable};
+use crate::owners_word::OwnersWord;
 use crate::scalars::{Given, training_loss};
 use crate::shared::{Shared, TakenScalar};
 
@@ -191,14 +192,22 @@ impl Reader {
                 experiment_id: parse("plan_answer.experiment_id", &answer.experiment_id)?,
                 dataset_id: parse("plan_answer.dataset_id", &answer.dataset_id)?,
                 plan: parse("plan_answer.plan_digest", &answer.plan_digest)?,
-                code: parse("plan_answer.code", &answer.code)?,
-                note: note("plan_answer.note", answer.note)?,
+                word: OwnersWord {
+                    code: parse("plan_answer.code", &answer.code)?,
+                    status: match answer.status.as_str() {
+                        "" => None,
+                        text => Some(parse("plan_answer.status", text)?),
+                    },
+                    note: note("plan_answer.note", answer.note)?,
+                },
             },
             FromNode::PlanDecision(decision) => Message::PlanDecided {
                 node,
                 plan: parse("plan_decision.plan_digest", &decision.plan_digest)?,
-                code: parse("plan_decision.code", &decision.code)?,
-                note: note("plan_decision.note", decision.note)?,
+                word: OwnersWord::decision(
+                    parse("plan_decision.code", &decision.code)?,
+                    note("plan_decision.note", decision.note)?,
+                ),
             },
             FromNode::RoundProgress(progress) => Message::Progress {
                 node,

@@ -1,7 +1,7 @@
 //! Everything that is written when something happened: one list, one commit.
 
 use protocol::{
-    Code, DatasetSummary, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply,
+    DatasetSummary, Digest, ExperimentId, Mode, NodeId, RoundId, Timestamp, TrainReply,
 };
 use round::experiment::{Event, Experiment, Request, Site};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use store::rusqlite::{OptionalExtension, params};
 use store::{Transaction, database};
 
 use crate::approval_requests;
+use crate::owners_word::OwnersWord;
 use crate::submission::Submission;
 use crate::{bodies, possession};
 
@@ -76,9 +77,9 @@ pub(crate) enum Write {
     /// The bytes of a short file.
     Body { digest: Digest, bytes: Vec<u8> },
     /// What a node answers to a request for an approval.
-    ApprovalAnswer { node: NodeId, id: ExperimentId, plan: Digest, code: Code, note: String },
+    ApprovalAnswer { node: NodeId, id: ExperimentId, plan: Digest, word: OwnersWord },
     /// What a node says to all who ask for a plan.
-    ApprovalDecision { node: NodeId, plan: Digest, code: Code, note: String },
+    ApprovalDecision { node: NodeId, plan: Digest, word: OwnersWord },
     /// What a node said of itself.
     Node { node: NodeId, software: String, paused: bool, datasets: Vec<DatasetSummary> },
 }
@@ -156,11 +157,11 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, now: Timestamp) -> Re
             write_reply(transaction, &reply, now)
         }
         Write::Body { digest, bytes } => bodies::keep(transaction, digest, bytes),
-        Write::ApprovalAnswer { node, id, plan, code, note } => {
-            approval_requests::answer(transaction, (node, *id, plan), (*code, note), now)
+        Write::ApprovalAnswer { node, id, plan, word } => {
+            approval_requests::answer(transaction, (node, *id, plan), word, now)
         }
-        Write::ApprovalDecision { node, plan, code, note } => {
-            approval_requests::decide(transaction, (node, plan), (*code, note), now)
+        Write::ApprovalDecision { node, plan, word } => {
+            approval_requests::decide(transaction, (node, plan), word, now)
         }
         Write::Node { node, software, paused, datasets } => {
             let node = (node, software.as_str(), *paused);

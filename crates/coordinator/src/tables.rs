@@ -5,7 +5,13 @@ use store::database::{Migration, Migrations};
 /// Everything the coordinator knows that is not an event of a machine.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     component: "coordinator",
-    steps: &[FIRST, POSSESSION, BODIES, MEMBERS, APPROVAL_REQUESTS, RECEIPTS],
+    steps: &[FIRST, POSSESSION, BODIES, MEMBERS, APPROVAL_REQUESTS, RECEIPTS, APPROVAL_STATUSES],
+};
+
+/// What was granted to those who asked, beside the answer.
+const APPROVAL_STATUSES: Migration = Migration {
+    version: 7,
+    sql: "ALTER TABLE approval_requests ADD COLUMN status TEXT NOT NULL DEFAULT '';",
 };
 
 /// What was signed of nodes' audit logs.

@@ -1,5 +1,7 @@
 //! What the owner says of a plan, to whoever asks for it.
 
+pub(crate) mod lapses;
+
 use std::sync::Arc;
 
 use protocol::wire::v1;
@@ -13,7 +15,7 @@ use training_plan::arguments::TrainingArguments;
 use training_plan::{Bundle, Plan, bundle, normal};
 
 use crate::audit::{Action, Actor, Entry};
-use crate::grant::{Claim, Grant, Verdict, decide, use_of};
+use crate::grant::{Claim, Grant, Status, Verdict, decide, status, use_of};
 use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::{self, datasets, grants};
 use crate::round_log::chain;
@@ -27,6 +29,21 @@ pub(crate) struct Question {
     pub(crate) dataset: DatasetId,
     /// What a round adds: its arguments, and what makes it the same as another.
     pub(crate) round: Option<(TrainingArguments, Digest)>,
+}
+
+/// A question that came over the line.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) question: Question,
+    /// What was answered last.
+    pub(crate) told: Option<Standing>,
+}
+
+/// What is answered: whether a round may run, and what the grants that are about the asker come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) code: Code,
+    pub(crate) status: Status,
 }
 
 /// An experiment that asks for a plan on a dataset.
@@ -70,12 +87,13 @@ pub(crate) async fn ask(site: &Arc<Site>, asked: KnownPlan, question: &Question)
 }
 
 /// What is said of a plan that is known, as things stand.
-pub(crate) fn standing(site: &Site, question: &Question) -> Code {
-    let looked = look(site, question);
-    match looked {
-        Ok((Some(Decision::Rejected), _)) => Code::PlanRejected,
-        Ok((_, verdict)) => verdict.answer(),
-        Err(error) => unreadable(&error),
+pub(crate) fn standing(site: &Site, question: &Question) -> Standing {
+    match look(site, question) {
+        Ok(Looked { decision: Some(Decision::Rejected), .. }) => {
+            Standing { code: Code::PlanRejected, status: Status::Rejected }
+        }
+        Ok(Looked { verdict, status, .. }) => Standing { code: verdict.answer(), status },
+        Err(error) => Standing { code: unreadable(&error), status: Status::Pending },
     }
 }
 
@@ -86,7 +104,8 @@ pub(crate) async fn judge(
     question: &Question,
 ) -> Result<Verdict, Code> {
     let digest = asked.plan.digest;
-    let (decision, verdict) = look(site, question).map_err(|error| unreadable(&error))?;
+    let Looked { decision, verdict, .. } =
+        look(site, question).map_err(|error| unreadable(&error))?;
     match decision {
         Some(Decision::Rejected) => return Err(Code::PlanRejected),
         Some(Decision::Pending | Decision::Approved) => {
@@ -125,6 +144,7 @@ pub(crate) async fn count(
     round: protocol::RoundId,
 ) -> Result<Verdict, registry::Error> {
     let Some((_, r#use)) = question.round.clone() else { return Ok(Verdict::Admitted(grant)) };
+    let limit = grant.rounds;
     let counted = site.database.write(move |transaction| {
         let number = grant.number;
         let used = grants::used(transaction, number)?;
@@ -136,31 +156,54 @@ pub(crate) async fn count(
         grants::count(transaction, number, &r#use, round)?;
         Ok(Verdict::Admitted(grant))
     });
-    counted.await
+    let counted = counted.await;
+    if limit.is_some() {
+        // It may have been the last one.
+        site.reconsider.notify_one();
+    }
+    counted
 }
 
 /// Tells the experiments that have asked for a plan, or for any, what is said of it now.
 pub(crate) fn answer_again(site: &Site, plan: Option<&Digest>, note: &str) {
     let questions: Vec<(Asker, Question)> = {
         let questions = site.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let wanted = questions.iter().filter(|(_, one)| plan.is_none_or(|plan| one.plan == *plan));
-        wanted.map(|(asker, question)| (*asker, question.clone())).collect()
+        let wanted = questions.iter();
+        let wanted = wanted.filter(|(_, one)| plan.is_none_or(|plan| one.question.plan == *plan));
+        wanted.map(|(asker, one)| (*asker, one.question.clone())).collect()
     };
     for (asker, question) in questions {
-        let code = standing(site, &question);
-        tell(site, asker, &question.plan, code, note);
+        let standing = standing(site, &question);
+        tell(site, asker, &question.plan, standing, note);
     }
+    // Another grant may be the next that ends.
+    site.reconsider.notify_one();
 }
 
 /// Answers an experiment.
-pub(crate) fn tell(site: &Site, asker: Asker, plan: &Digest, code: Code, note: &str) {
+pub(crate) fn tell(site: &Site, asker: Asker, plan: &Digest, standing: Standing, note: &str) {
+    site.answered(asker, standing);
+    let Standing { code, status } = standing;
     site.outbox.send(Message::PlanAnswer(v1::PlanAnswer {
         experiment_id: asker.0.to_string(),
         dataset_id: asker.1.to_string(),
         plan_digest: plan.to_string(),
         code: code.to_string(),
+        status: if is_answer(code) { status.to_string() } else { String::new() },
         note: short(note),
     }));
+}
+
+/// Whether a code is the owner's word, and not why there is none.
+const fn is_answer(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Ok
+            | Code::PlanNotRegistered
+            | Code::PlanNotApproved
+            | Code::PlanRejected
+            | Code::PlanRevoked
+    )
 }
 
 /// As much of a note as is told.
@@ -187,8 +230,14 @@ fn known(site: &Site, digest: &Digest) -> Result<Option<KnownPlan>, registry::Er
     site.database.read_blocking(|transaction| plans::by_digest(transaction, digest))
 }
 
-/// The owner's decision about a plan, and what its grants say.
-fn look(site: &Site, question: &Question) -> Result<(Option<Decision>, Verdict), registry::Error> {
+/// The owner's decision about a plan, what its grants say to a question, and what they come to for its asker.
+struct Looked {
+    decision: Option<Decision>,
+    verdict: Verdict,
+    status: Status,
+}
+
+fn look(site: &Site, question: &Question) -> Result<Looked, registry::Error> {
     let policy = site.policy();
     let now = site.clock.now();
     let look = |transaction: &Transaction<'_>| {
@@ -219,11 +268,18 @@ fn look(site: &Site, question: &Question) -> Result<(Option<Decision>, Verdict),
     let mut verdict = decide(&kept, claim, None, is_counted);
     let has_families =
         kept.iter().any(|one| one.grant.as_ref().is_some_and(|grant| grant.family.is_some()));
+    let mut native = None;
     if has_families && !matches!(verdict, Verdict::Admitted(_)) {
-        let plan = read_native(site, &question.plan);
-        verdict = decide(&kept, claim, plan.as_ref(), is_counted);
+        native = read_native(site, &question.plan);
+        verdict = decide(&kept, claim, native.as_ref(), is_counted);
     }
-    Ok((known.map(|known| known.decision), verdict))
+    let status = match (&verdict, status(&kept, claim, native.as_ref())) {
+        (Verdict::Admitted(_), _) => Status::Approved,
+        // It counts, and is not enough for what is asked.
+        (_, Status::Approved) => Status::Pending,
+        (_, status) => status,
+    };
+    Ok(Looked { decision: known.map(|known| known.decision), verdict, status })
 }
 
 fn unreadable(error: &registry::Error) -> Code {

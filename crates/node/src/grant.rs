@@ -9,11 +9,12 @@ mod seal;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use protocol::ApprovalStatus as Status;
 use protocol::{DatasetName, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 use training_plan::plan::Family;
 
-pub(crate) use claim::{Claim, Kept, Verdict, covers, decide, use_of};
+pub(crate) use claim::{Claim, Kept, Verdict, covers, decide, status, use_of};
 pub use seal::Error;
 pub(crate) use seal::Seal;
 
@@ -102,26 +103,6 @@ pub enum Second {
     Given(Signature),
 }
 
-/// What a grant, or all that is granted of a plan, comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It counts.
-    Approved,
-    /// The owner, or a second person, has not decided.
-    Pending,
-    /// All its rounds were run.
-    UsedUp,
-    /// Its time is over.
-    Expired,
-    /// It was withdrawn.
-    Revoked,
-    /// The owner said no.
-    Rejected,
-    /// Its signature is not the node's: it counts as no grant.
-    Invalid,
-}
-
 impl Grant {
     /// A yes to everything that is asked of a plan.
     pub(crate) fn without_bounds(plan: Digest, granted_at: Timestamp) -> Self {
@@ -163,21 +144,6 @@ impl Grant {
     /// Whether it bounds nobody and no dataset, so that one answer is everybody's.
     pub(crate) fn is_for_all(&self) -> bool {
         self.researchers.is_empty() && self.groups.is_empty() && self.datasets.is_empty()
-    }
-}
-
-impl Status {
-    /// The status as it is written everywhere.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Pending => "pending",
-            Self::UsedUp => "used up",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Rejected => "rejected",
-            Self::Invalid => "invalid",
-        }
     }
 }
 

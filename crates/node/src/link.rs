@@ -22,7 +22,7 @@ use v1::coordinator_message::Message as FromCoordinator;
 use v1::node_message::Message;
 use v1::node_service_client::NodeServiceClient;
 
-use crate::approval::{self, Question};
+use crate::approval::{self, Question, Standing};
 use crate::audit::{Action, Actor, Entry};
 use crate::dispatcher::Command;
 use crate::notice::Notice;
@@ -288,6 +288,7 @@ async fn answer(site: Arc<Site>, ask: v1::AskApproval) {
                 dataset_id: ask.dataset_id,
                 plan_digest: ask.plan.map(|plan| plan.digest).unwrap_or_default(),
                 code: Code::RequestInvalid.to_string(),
+                status: String::new(),
                 note: String::new(),
             }));
             return;
@@ -313,10 +314,11 @@ async fn answer(site: Arc<Site>, ask: v1::AskApproval) {
             tracing::error!(error = chain(&error), "a message about a plan cannot be kept");
         }
     }
-    approval::tell(&site, asker, &question.plan, code, &site.note_about(&question.plan));
+    let found = Standing { code, ..approval::standing(&site, &question) };
+    approval::tell(&site, asker, &question.plan, found, &site.note_about(&question.plan));
     // An owner who decided while the answer was made was told of before it, and the answer would stand.
     let now = approval::standing(&site, &question);
-    if now != code && matches!(now, Code::Ok | Code::PlanRejected | Code::PlanRevoked) {
+    if now.code != code && matches!(now.code, Code::Ok | Code::PlanRejected | Code::PlanRevoked) {
         approval::tell(&site, asker, &question.plan, now, &site.note_about(&question.plan));
     }
 }

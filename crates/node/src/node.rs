@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{ArtifactClient, Identity};
 
 use crate::administration::{Administration, Office, socket};
+use crate::approval;
 use crate::audit::{Action, Actor, Audit, Entry};
 use crate::carrier::{Carrier, Way};
 use crate::config::{self, Config};
@@ -146,6 +147,7 @@ impl Node {
         tokio::spawn(self_test::run(Arc::clone(&site)));
         let link = Link::new(Arc::clone(&site), identity.clone(), commands, token.clone());
         let renewing = membership::renew(Arc::clone(&site), identity.clone(), token.clone());
+        let lapsing = approval::lapses::run(Arc::clone(&site), token.clone());
         let witnessing = witness::run(Arc::clone(&site), identity, token.clone());
         let serving = async {
             tokio::join!(
@@ -153,6 +155,7 @@ impl Node {
                 link.run(),
                 socket.serve(token.clone()),
                 renewing,
+                lapsing,
                 witnessing
             )
         };
@@ -220,6 +223,7 @@ pub(crate) fn open_site(
         seal,
         admitted: std::sync::Mutex::default(),
         questions: std::sync::Mutex::default(),
+        reconsider: tokio::sync::Notify::new(),
     }))
 }
 

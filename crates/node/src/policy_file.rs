@@ -30,6 +30,8 @@ pub(crate) fn load(folder: &Folder, config: &Config, database: &Database) -> Res
 /// Puts another policy into effect, for rounds that start from now on.
 pub(crate) fn replace(site: &Site, policy: Policy) {
     *site.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    // Groups may have other members.
+    site.reconsider.notify_one();
 }
 
 /// The text under which a policy is known.

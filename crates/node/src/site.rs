@@ -11,7 +11,7 @@ use store::artifact::Pin;
 use store::{Clock, Database};
 use tokio::sync::{Notify, broadcast};
 
-use crate::approval::{Asker, Question};
+use crate::approval::{Asked, Asker, Question, Standing};
 use crate::audit::Audit;
 use crate::carrier::Carrier;
 use crate::config::Config;
@@ -48,7 +48,9 @@ pub(crate) struct Site {
     /// The grants under which rounds run.
     pub(crate) admitted: Mutex<HashMap<RoundId, u64>>,
     /// What experiments have asked over the line, to be answered again when the owner decides.
-    pub(crate) questions: Mutex<HashMap<Asker, Question>>,
+    pub(crate) questions: Mutex<HashMap<Asker, Asked>>,
+    /// Told when a grant was given, or may be used up.
+    pub(crate) reconsider: Notify,
 }
 
 impl Site {
@@ -96,7 +98,15 @@ impl Site {
         if questions.len() >= MOST_QUESTIONS {
             questions.clear();
         }
-        questions.insert(asker, question);
+        questions.insert(asker, Asked { question, told: None });
+    }
+
+    /// Notes what a question was answered.
+    pub(crate) fn answered(&self, asker: Asker, standing: Standing) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = questions.get_mut(&asker) {
+            asked.told = Some(standing);
+        }
     }
 
     /// What the owner tells whoever asks for a plan.

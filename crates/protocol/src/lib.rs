@@ -6,6 +6,7 @@
 //! Start reading at [`TrainRequest`] and [`TrainReply`], the two messages of a round, then [`Code`],
 //! the closed list of everything a round can end with.
 
+pub mod approval_status;
 pub mod artifact;
 pub mod code;
 pub mod dataset_summary;
@@ -23,6 +24,7 @@ pub mod train_request;
 pub mod warning;
 pub mod wire;
 
+pub use approval_status::ApprovalStatus;
 pub use artifact::ArtifactReference;
 pub use code::Code;
 pub use dataset_summary::{ColumnSummary, ColumnType, DatasetSummary, PartSummary};

@@ -3,7 +3,7 @@
 mod values;
 
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Code, DatasetName, Digest, NodeId, Timestamp};
+use protocol::{ApprovalStatus, ArtifactReference, Code, DatasetName, Digest, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -72,6 +72,9 @@ pub enum Occurrence {
         code: Code,
         /// What the owner tells.
         note: String,
+        /// What was granted has ended of itself: how.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalStatus>,
     },
     /// An attempt of a round began.
     RoundStarted {

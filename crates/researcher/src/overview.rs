@@ -1,7 +1,10 @@
 //! What a coordinator says about its experiments, nodes and itself.
 
 use protocol::wire::{self, v1};
-use protocol::{ArtifactReference, Code, DatasetSummary, Digest, ExperimentId, NodeId, Timestamp};
+use protocol::{
+    ApprovalStatus, ArtifactReference, Code, DatasetSummary, Digest, ExperimentId, NodeId,
+    Timestamp,
+};
 use serde::Serialize;
 
 /// A dataset and where it is.
@@ -73,6 +76,9 @@ pub struct ExecutionOverview {
     /// What the owner tells, while the approval is waited for.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What was granted, as the owner sees it, while the approval is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
 }
 
 /// What one owner was asked, and has answered.
@@ -90,6 +96,9 @@ pub struct ApprovalOverview {
     pub message: String,
     /// The answer; none where the node has not answered.
     pub code: Option<Code>,
+    /// What was granted, as the owner sees it; none where the node has not answered, or could not look at the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<ApprovalStatus>,
     /// What the owner tells.
     pub note: String,
     /// When it was asked.
@@ -192,6 +201,7 @@ impl TryFrom<v1::Execution> for ExecutionOverview {
             code: code(&message.code)?,
             connected: message.connected,
             note: message.note,
+            approval: status("execution.approval", &message.approval)?,
         })
     }
 }
@@ -208,6 +218,7 @@ impl TryFrom<v1::Approval> for ApprovalOverview {
             name: message.name,
             message: message.message,
             code: code(&message.code)?,
+            status: status("approval.status", &message.status)?,
             note: message.note,
             requested_at: Timestamp::from_milliseconds(message.requested_at),
             answered_at: (message.answered_at > 0).then_some(answered_at),
@@ -242,6 +253,10 @@ impl From<v1::StatusResponse> for CoordinatorStatus {
             open_experiments: message.open_experiments,
         }
     }
+}
+
+fn status(field: &'static str, text: &str) -> Result<Option<ApprovalStatus>, wire::Error> {
+    if text.is_empty() { Ok(None) } else { wire::parse(field, text).map(Some) }
 }
 
 fn code(text: &str) -> Result<Option<Code>, wire::Error> {

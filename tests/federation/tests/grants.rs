@@ -177,6 +177,53 @@ fn an_owner_is_asked_before_there_is_an_experiment_and_the_answer_comes_back() {
 }
 
 #[test]
+fn what_ends_by_itself_is_told_to_whoever_has_asked_as_the_owner_sees_it() {
+    let mut federation = Federation::of_three();
+    let file = ExperimentFile { min_nodes: 3, rounds: 1, ..ExperimentFile::default() };
+    let experiment = federation.submit(&file);
+    let folder = tempfile::tempdir().expect("a folder");
+    file.write(folder.path());
+    let plan = folder.path().join("logistic.toml").to_string_lossy().into_owned();
+    federation.coordinator.document(&["plan", "request-approval", &plan]);
+    let south = federation.hospital("south");
+    await_true("a question", || south.document(&["node", "plan", "list"])[0].is_object());
+    south.document(&["node", "plan", "approve", &experiment.plan, "--expires", "2s"]);
+    let told = |federation: &Federation, status: &str| {
+        let asked = federation.coordinator.document(&["plan", "status", &plan]);
+        let asked = asked.as_array().expect("is a list").clone();
+        asked.into_iter().any(|one| one["node"] == "south" && one["status"] == status)
+    };
+    let owner = |federation: &mut Federation| {
+        federation.hospital("south").document(&["node", "plan", "show", &experiment.plan])
+    };
+    await_true("the owner's yes", || told(&federation, "approved"));
+    // Nobody does anything: the time passes.
+    await_true("the end of it", || told(&federation, "expired"));
+    assert_eq!(owner(&mut federation)["status"], "expired");
+    await_true("the waiting room", || {
+        let shown = federation.coordinator.document(&["experiment", "show", &experiment.id]);
+        let executions = shown["executions"].as_array().expect("is a list").clone();
+        let south = executions.into_iter().find(|one| one["node"] == "south");
+        south.is_some_and(|one| {
+            one["stage"] == "waiting for approval" && one["approval"] == "expired"
+        })
+    });
+    let note = experiment.await_event("a note", |event| {
+        event["event"] == "note" && event["site"]["node"] == "south"
+    });
+    assert_eq!(note["approval"], "expired", "{note}");
+    // With room for one round and its last validation the experiment runs, and the grant is used up.
+    let south = federation.hospital("south");
+    south.document(&["node", "plan", "approve", &experiment.plan, "--rounds", "2"]);
+    for name in ["east", "north"] {
+        federation.hospital(name).approve(&experiment.plan);
+    }
+    experiment.await_model();
+    await_true("the last round's use", || told(&federation, "used_up"));
+    assert_eq!(owner(&mut federation)["status"], "used_up");
+}
+
+#[test]
 fn a_second_user_of_the_operating_system_signs_and_the_first_may_not() {
     let mut federation = Federation::of_three();
     let file = ExperimentFile { rounds: 1, ..ExperimentFile::default() };

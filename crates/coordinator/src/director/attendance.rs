@@ -3,7 +3,7 @@
 use protocol::wire::v1::coordinator_message::Message as ToNode;
 use protocol::wire::{CARRIED_BYTES, v1};
 use protocol::{Code, DatasetId, Digest, ExperimentId, NodeId, RoundId};
-use round::experiment::{Event, Site};
+use round::experiment::{Event, Site, StateName};
 use serde_json::json;
 
 use super::commit::After;
@@ -11,6 +11,7 @@ use super::{Director, SOFTWARE};
 use crate::approval_requests;
 use crate::board::Stage;
 use crate::message::{Arrival, Progress};
+use crate::owners_word::OwnersWord;
 use crate::record::{self, News, Write};
 use crate::registry::Attendance;
 
@@ -93,44 +94,57 @@ impl Director {
         &mut self,
         node: &NodeId,
         (id, dataset_id): (ExperimentId, DatasetId),
-        (plan, code): (Digest, Code),
-        note: String,
+        plan: Digest,
+        word: OwnersWord,
     ) {
         let Some(live) = self.shared.board.get(id) else {
             // It may be a request for an approval, of which only its row knows.
-            let write = Write::ApprovalAnswer { node: node.clone(), id, plan, code, note };
+            let write = Write::ApprovalAnswer { node: node.clone(), id, plan, word };
             return self.write(self.shared.clock.now(), write);
         };
         let mut participants = live.experiment.participants().iter();
         let asked = participants
             .find(|(site, participant)| site.node == *node && participant.dataset_id == dataset_id);
         if let (Some((site, _)), true) = (asked, live.submission.plan.digest == plan) {
-            self.tell_note(id, site, code, &note);
-            self.queue.push_back((id, Event::PlanAnswered { site: site.clone(), code }));
+            let code = word.code;
+            // While rounds run it is a round that ends with the bound which is exceeded.
+            let waits = matches!(
+                live.experiment.state(),
+                StateName::Selecting | StateName::AwaitingApproval | StateName::Paused
+            );
+            let is_news = waits || !word.has_lapsed();
+            self.tell_word(id, site, word);
+            if is_news {
+                self.queue.push_back((id, Event::PlanAnswered { site: site.clone(), code }));
+            }
         }
     }
 
     /// Takes an owner's decision about a plan.
-    pub(super) fn plan_decided(&mut self, node: &NodeId, plan: Digest, code: Code, note: String) {
+    pub(super) fn plan_decided(&mut self, node: &NodeId, plan: Digest, word: OwnersWord) {
         for live in self.shared.board.all() {
             if live.submission.plan.digest == plan {
                 let id = live.experiment.id();
                 let own = live.experiment.participants().keys().filter(|site| site.node == *node);
                 for site in own {
-                    self.tell_note(id, site, code, &note);
+                    self.tell_word(id, site, word.clone());
                 }
-                let event = Event::PlanDecided { node: node.clone(), code };
+                let event = Event::PlanDecided { node: node.clone(), code: word.code };
                 self.queue.push_back((id, event));
             }
         }
-        let write = Write::ApprovalDecision { node: node.clone(), plan, code, note };
+        let write = Write::ApprovalDecision { node: node.clone(), plan, word };
         self.write(self.shared.clock.now(), write);
     }
 
     /// Keeps what an owner tells a researcher, and tells watchers where it is news.
-    fn tell_note(&mut self, id: ExperimentId, site: &Site, code: Code, note: &str) {
-        if self.shared.board.set_note(id, site, note) {
-            let news = News::new("note", json!({ "site": site, "code": code, "note": note }));
+    fn tell_word(&mut self, id: ExperimentId, site: &Site, word: OwnersWord) {
+        let mut fields = json!({ "site": site, "code": word.code, "note": word.note });
+        if word.has_lapsed() {
+            fields["approval"] = json!(word.status);
+        }
+        if self.shared.board.set_word(id, site, word) {
+            let news = News::new("note", fields);
             self.write(self.shared.clock.now(), Write::News { experiment_id: id, news });
             self.pending.changed(id);
         }

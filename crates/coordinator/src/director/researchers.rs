@@ -70,7 +70,7 @@ impl Director {
             submission,
             experiment,
             executions: Default::default(),
-            notes: Default::default(),
+            words: Default::default(),
         });
     }
 

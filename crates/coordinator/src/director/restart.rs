@@ -35,7 +35,7 @@ fn load_one(transaction: &Transaction<'_>, id: ExperimentId) -> Result<Live, Err
         submission: Arc::new(submission),
         experiment,
         executions: Default::default(),
-        notes: Default::default(),
+        words: Default::default(),
     })
 }
 

@@ -42,6 +42,7 @@ async fn telling() -> (Federation, Teller, String) {
                         dataset_id: question.dataset_id,
                         plan_digest: question.plan.unwrap().digest,
                         code: "ok".to_owned(),
+                        status: String::new(),
                         note: String::new(),
                     };
                     out.send(message(FromNode::PlanAnswer(answer))).await.unwrap();

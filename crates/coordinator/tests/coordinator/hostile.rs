@@ -39,6 +39,7 @@ async fn babble(address: Address, heard: mpsc::UnboundedSender<String>) {
                     dataset_id: question.dataset_id,
                     plan_digest: question.plan.unwrap().digest,
                     code: "ok".to_owned(),
+                    status: String::new(),
                     note: String::new(),
                 })]
             }

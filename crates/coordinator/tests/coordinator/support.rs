@@ -282,6 +282,7 @@ impl Life {
             dataset_id: question.dataset_id,
             plan_digest: plan.digest.to_string(),
             code: code.to_string(),
+            status: String::new(),
             note: String::new(),
         }
     }

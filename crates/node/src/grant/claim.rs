@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use training_plan::Plan;
 use training_plan::arguments::TrainingArguments;
 
-use super::{Grant, Second};
+use super::{Grant, Second, Status};
 use crate::policy::argument;
 use crate::policy::{Denial, Groups};
 use crate::registry::datasets::Dataset;
@@ -71,6 +71,17 @@ pub(crate) fn decide(
         }
     }
     closest.map_or(Verdict::NotApproved, |(_, verdict)| *verdict)
+}
+
+/// What a plan's grants come to for whoever claims, as the owner's list names it: only grants that name nobody else and
+/// no other dataset are looked at.
+pub(crate) fn status(kept: &[Kept], claim: Claim<'_>, plan: Option<&Plan>) -> Status {
+    let about = kept.iter().filter_map(|one| {
+        let grant = one.grant.as_ref().filter(|grant| covers(grant, claim.plan, plan))?;
+        let is_theirs = claim.researcher(grant).is_ok() && claim.dataset(grant).is_ok();
+        is_theirs.then(|| grant.status(one.used, claim.now))
+    });
+    about.min().unwrap_or(Status::Pending)
 }
 
 /// Whether a grant is about a plan at all.

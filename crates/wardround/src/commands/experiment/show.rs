@@ -1,6 +1,7 @@
 //! `wardround experiment show ID`.
 
-use researcher::overview::ExperimentDetails;
+use protocol::ApprovalStatus;
+use researcher::overview::{ExecutionOverview, ExperimentDetails};
 
 use super::One;
 use crate::commands::connection::failure;
@@ -43,7 +44,7 @@ fn people(details: &ExperimentDetails) -> String {
             [
                 execution.node.to_string(),
                 execution.dataset.clone(),
-                execution.stage.clone(),
+                stage(execution),
                 execution.code.map(|code| code.to_string()).unwrap_or_default(),
                 if execution.connected { "yes" } else { "no" }.to_owned(),
                 execution.note.clone(),
@@ -56,4 +57,12 @@ fn people(details: &ExperimentDetails) -> String {
         ));
     }
     text
+}
+
+/// How far an execution is; of one that waits for an approval which was given once, what became of that.
+fn stage(execution: &ExecutionOverview) -> String {
+    match execution.approval {
+        None | Some(ApprovalStatus::Pending) => execution.stage.clone(),
+        Some(status) => format!("{} ({status})", execution.stage),
+    }
 }

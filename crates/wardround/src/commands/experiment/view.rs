@@ -134,7 +134,13 @@ pub(super) fn course(what: &Occurrence) -> Option<String> {
         )),
         Occurrence::Selected { sites } => Some(format!("selected {}", names(sites))),
         Occurrence::WaitingForApproval { pending, unanswered, .. } => waiting(pending, unanswered),
-        Occurrence::Note { site, code, note } => Some(format!("{site} ({code}): {note}")),
+        Occurrence::Note { site, code, note, approval: None } => {
+            Some(format!("{site} ({code}): {note}"))
+        }
+        Occurrence::Note { site, note, approval: Some(status), .. } => {
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            Some(format!("{site}: the approval is {status}{note}"))
+        }
         Occurrence::Reply { site, round, code, detail, .. } if !code.is_ok() => {
             let detail = detail.iter().map(|detail| format!(" ({detail})")).collect::<String>();
             Some(format!("round {round}: {site} ended with {code}: {}{detail}", code.sentence()))

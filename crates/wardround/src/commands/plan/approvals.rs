@@ -77,7 +77,7 @@ fn people(found: &[ApprovalOverview]) -> String {
     }
     let rows = found.iter().map(|one| {
         let state = match one.code {
-            Some(code) => decision(code),
+            Some(code) => one.status.map_or_else(|| decision(code), |status| status.to_string()),
             None if one.connected => "asked".to_owned(),
             None => "not connected".to_owned(),
         };

@@ -159,6 +159,7 @@ impl Office {
         }
         if grant.is_for_all() && grant.family.is_none() {
             self.announce_decision(plan, Code::Ok);
+            self.site.reconsider.notify_one();
         } else {
             let about = grant.family.is_none().then_some(&plan.plan.digest);
             approval::answer_again(&self.site, about, &plan.answer);
