@@ -7,6 +7,7 @@ use coordinator::Coordinator;
 use protocol::wire::{refusal, v1};
 use protocol::{Code, Digest};
 use store::rusqlite::Connection;
+use store::{Clock, SystemClock};
 use transport::artifact::client;
 use transport::{ArtifactClient, Caller};
 
@@ -125,6 +126,8 @@ async fn a_database_of_the_first_schema_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     meddle(folder.path(), FIRST_SCHEMA);
+    let now = SystemClock.now().milliseconds();
+    meddle(folder.path(), &format!("UPDATE uploads SET at = {now}"));
     let server = Server::start(folder.path()).await;
     let mut researcher = Researcher::dial(&server.address(), scratch.path()).await;
     let listed = researcher.calls.list_experiments(v1::ListExperimentsRequest {}).await.unwrap();
