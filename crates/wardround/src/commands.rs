@@ -7,6 +7,7 @@ mod dataset;
 pub(crate) mod experiment;
 pub(crate) mod joining;
 mod local_python;
+mod manual;
 mod node;
 pub(crate) mod plan;
 pub(crate) mod researcher;
@@ -67,6 +68,9 @@ enum Command {
         after_help = "For bash: wardround completions bash > /etc/bash_completion.d/wardround"
     )]
     Completions(completions::Arguments),
+    /// Write the manual's pages, for packages.
+    #[command(hide = true)]
+    Manual(manual::Arguments),
 }
 
 /// The folder of a daemon.
@@ -95,6 +99,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<ExitCode, F
             completions::run(&arguments);
             Ok(())
         }
+        Command::Manual(arguments) => manual::run(&arguments),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -59,6 +59,22 @@ fn completions_are_printed_for_each_shell() {
     place.snapshot("completions-unknown-shell", &["completions", "tcl"]);
 }
 
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let place = Place::new();
+    let answer = place.run(&["manual", "pages"]);
+    assert_eq!(answer.status, 0, "{}", answer.transcript());
+    let page =
+        |name: &str| std::fs::read_to_string(place.path(&format!("pages/{name}.1"))).unwrap();
+    for command in COMMANDS {
+        let name = format!("wardround-{}", command.replace(' ', "-"));
+        assert!(page(&name).contains(".SH SYNOPSIS"), "{name}");
+    }
+    assert!(page("wardround-node-backup").contains("encrypt it before it leaves the machine"));
+    assert!(!page("wardround").contains("wardround\\-manual"), "a hidden command has no page");
+    assert!(!place.path("pages/wardround-manual.1").exists());
+}
+
 /// Every command that does something, as it is typed.
 const COMMANDS: &[&str] = &[
     "demo",
