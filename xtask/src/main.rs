@@ -1,20 +1,18 @@
-//! The workspace's own checks and chores: `cargo xtask tidy`, `cargo xtask verify`.
+//! The workspace's own checks and chores: `cargo xtask tidy`, `cargo xtask verify`, `cargo xtask dist`.
 
+mod dist;
 mod tidy;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments.as_slice() {
-        ["tidy"] => tidy::run(&root()),
-        ["verify"] => verify::run(&root()),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | verify")),
-    };
-    match outcome {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
@@ -23,11 +21,44 @@ fn main() -> ExitCode {
     }
 }
 
+fn run(arguments: &[&str]) -> Result<()> {
+    let root = root();
+    match arguments {
+        ["tidy"] => tidy::run(&root),
+        ["verify"] => verify::run(&root),
+        ["dist", "--help"] => {
+            say(dist::HELP);
+            Ok(())
+        }
+        ["dist", rest @ ..] => {
+            let made = dist::run(&root, &dist::Arguments::parse(&root, rest)?)?;
+            say(&format!("install it with: sudo apt-get install {}", made.package.display()));
+            Ok(())
+        }
+        _ => bail!("usage: cargo xtask tidy | verify | dist; the last explains itself with --help"),
+    }
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask lies one level below the workspace's root")
         .to_owned()
+}
+
+/// Where cargo builds.
+fn target(root: &Path) -> PathBuf {
+    let own = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+    own.map_or_else(|| root.join("target"), |folder| root.join(folder))
+}
+
+/// Runs a command that must succeed.
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{command:?} does not start"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where xtask speaks")]
