@@ -76,7 +76,7 @@ enum Command {
 /// The folder of a daemon.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Folder {
-    /// The folder it lives in; without it, WARDROUND_HOME or the platform's data folder.
+    /// The folder it lives in; without it, WARDROUND_HOME, your data folder or the installed service's.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
 }
