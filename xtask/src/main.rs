@@ -1,6 +1,8 @@
-//! The workspace's own checks and chores: `cargo xtask tidy`, `cargo xtask verify`, `cargo xtask dist`.
+//! The workspace's own checks and chores: `cargo xtask tidy`, `cargo xtask verify`, `cargo xtask dist`,
+//! `cargo xtask package-test`.
 
 mod dist;
+mod package_test;
 mod tidy;
 mod verify;
 
@@ -35,7 +37,15 @@ fn run(arguments: &[&str]) -> Result<()> {
             say(&format!("install it with: sudo apt-get install {}", made.package.display()));
             Ok(())
         }
-        _ => bail!("usage: cargo xtask tidy | verify | dist; the last explains itself with --help"),
+        ["package-test", "--help"] => {
+            say(package_test::HELP);
+            Ok(())
+        }
+        ["package-test"] => package_test::run(&root, None),
+        ["package-test", "--program", path] => package_test::run(&root, Some(Path::new(path))),
+        _ => bail!(
+            "usage: cargo xtask tidy | verify | dist | package-test; the last two explain themselves with --help"
+        ),
     }
 }
 
@@ -50,6 +60,14 @@ fn root() -> PathBuf {
 fn target(root: &Path) -> PathBuf {
     let own = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
     own.map_or_else(|| root.join("target"), |folder| root.join(folder))
+}
+
+/// What is made once for all checkouts: this folder in the user's cache.
+fn cache(name: &str) -> Result<PathBuf> {
+    let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let folder = own.filter(|path| path.is_absolute()).or_else(home);
+    Ok(folder.context("neither XDG_CACHE_HOME nor HOME is set")?.join("wardround").join(name))
 }
 
 /// Runs a command that must succeed.

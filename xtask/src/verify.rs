@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::succeed;
+use crate::package_test::Outcome;
+use crate::{package_test, succeed};
 
 /// The version of cargo-deny that the rules in `deny.toml` are written for.
 const CARGO_DENY: &str = "0.20.2";
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let mut verify = Verify { root: root.to_owned(), preparing: None, python: None };
+    let mut verify = Verify { root: root.to_owned(), preparing: None, python: None, debian: None };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, step) in STEPS {
         crate::say(&format!("verify: {name}"));
@@ -46,6 +47,7 @@ const STEPS: &[(&str, Step)] = &[
     ("build", Verify::build),
     ("python", Verify::python),
     ("references", |verify| references::check(&verify.root, verify.python.as_deref())),
+    ("package", Verify::package),
     ("tests", |verify| verify.tests()),
     ("doctests", |verify| verify.cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])),
     ("clippy", |verify| verify.clippy()),
@@ -59,6 +61,8 @@ struct Verify {
     preparing: Option<JoinHandle<Result<PathBuf>>>,
     /// A Python that has what plans and reference scripts import, where there is one.
     python: Option<PathBuf>,
+    /// A clean Debian root for the package, on its way.
+    debian: Option<JoinHandle<Result<package_test::Root>>>,
 }
 
 impl Verify {
@@ -75,10 +79,11 @@ impl Verify {
         Ok(())
     }
 
-    /// Builds everything, while Python's packages are brought.
+    /// Builds everything, while Python's packages and Debian's are brought.
     fn build(&mut self) -> Result<()> {
         let root = self.root.clone();
         self.preparing = Some(std::thread::spawn(move || environment::prepare(&root)));
+        self.debian = Some(std::thread::spawn(package_test::Root::prepare));
         self.cargo(&["build", "--locked", "--workspace", "--all-targets"])
     }
 
@@ -97,6 +102,22 @@ impl Verify {
         let mut command = Command::new(python);
         command.args(["-B", "-m", "unittest", "discover", "--start-directory", "python/tests"]);
         succeed(command.env("PYTHONPATH", "python").current_dir(&self.root))
+    }
+
+    /// Installs the package of what was just built in a clean Debian root and runs it there.
+    fn package(&mut self) -> Result<()> {
+        let preparing = self.debian.take().context("the root is prepared beside the build")?;
+        let prepared = preparing.join();
+        let prepared = prepared.map_err(|_| anyhow::anyhow!("the root's preparation panicked"))?;
+        let program = crate::target(&self.root).join("debug/wardround");
+        let outcome = match prepared {
+            Ok(debian) => package_test::run_in(&self.root, &debian, Some(&program))?,
+            Err(reason) => Outcome::LeftOut(reason),
+        };
+        if let Outcome::LeftOut(reason) = outcome {
+            crate::say(&format!("left out: installing the package ({reason:#})"));
+        }
+        Ok(())
     }
 
     fn tests(&self) -> Result<()> {

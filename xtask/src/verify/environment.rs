@@ -16,7 +16,7 @@ const MODULES: &str = "import ml_dtypes, nibabel, numpy, pandas, PIL, sklearn, t
 /// A Python environment with all that the tests import, or why there is none.
 pub(super) fn prepare(root: &Path) -> Result<PathBuf> {
     let wanted = fs::read_to_string(root.join(REQUIREMENTS))?;
-    let folder = cache()?.join(version()?);
+    let folder = crate::cache("python")?.join(version()?);
     let python = folder.join("bin/python");
     let installed = folder.join("requirements.txt");
     if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) && imports(&python) {
@@ -35,13 +35,6 @@ pub(super) fn prepare(root: &Path) -> Result<PathBuf> {
     ensure!(imports(&python), "what was installed cannot be imported");
     fs::write(installed, wanted)?;
     Ok(python)
-}
-
-fn cache() -> Result<PathBuf> {
-    let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder = own.filter(|path| path.is_absolute()).or_else(home);
-    Ok(folder.context("neither XDG_CACHE_HOME nor HOME is set")?.join("wardround/python"))
 }
 
 /// The interpreter's own version: an environment belongs to one.
