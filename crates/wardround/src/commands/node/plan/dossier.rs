@@ -102,8 +102,8 @@ fn reads(plan: &PlanDetails) -> Vec<String> {
 }
 
 fn sends(plan: &PlanDetails) -> Vec<String> {
-    if plan.plan.runtime.as_str() == "statistics" {
-        return vec!["Counts and sums, as far as the policy lets them be told.".to_owned()];
+    if let Some(content) = plan.content.as_ref().filter(|content| !content.sends.is_empty()) {
+        return content.sends.clone();
     }
     let content = plan.content.as_ref().filter(|content| !content.tensors.is_empty());
     let Some(content) = content else {
