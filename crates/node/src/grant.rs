@@ -28,6 +28,10 @@ pub struct Grant {
     pub number: u64,
     /// The plan that it was given for; of a family, the one that the family is made from.
     pub plan: Digest,
+    /// The plan without its comments and its layout, so that the same plan written otherwise is recognised by what was
+    /// signed; absent where that is not known of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normal: Option<Digest>,
     /// The plans that it is for, where they are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
@@ -109,6 +113,7 @@ impl Grant {
         Self {
             number: 0,
             plan,
+            normal: None,
             family: None,
             researchers: Vec::new(),
             groups: Vec::new(),
@@ -138,6 +143,25 @@ impl Grant {
             Status::UsedUp
         } else {
             Status::Approved
+        }
+    }
+
+    /// The text of it that the node signs.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).expect("a grant is plain data with names for keys")
+    }
+
+    /// What names it with all its bounds: the digest of the text that is signed.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
+    }
+
+    /// Since when it counts, or has counted; never where the second person has not signed.
+    pub(crate) fn counted_from(&self) -> Option<Timestamp> {
+        match &self.second {
+            Second::NotWanted => Some(self.granted_at),
+            Second::Awaited => None,
+            Second::Given(signature) => Some(signature.at),
         }
     }
 

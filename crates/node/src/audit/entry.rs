@@ -10,6 +10,8 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::grant::{Grant, Second};
+
 /// Something that the node does, or refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -163,6 +165,7 @@ objects! {
     ExcludedSamples = "excluded_samples",
     Experiment = "experiment",
     Grant = "grant",
+    GrantDigest = "grant_digest",
     Identity = "identity",
     Interpreter = "interpreter",
     Key = "key",
@@ -176,6 +179,7 @@ objects! {
     SampleCount = "sample_count",
     SandboxLevel = "sandbox_level",
     SandboxMinimum = "sandbox_minimum",
+    Second = "second",
     SplitSeed = "split_seed",
     TrainingRows = "training_rows",
     Update = "update",
@@ -232,6 +236,19 @@ impl Entry {
 
     pub(crate) fn plan(self, digest: &Digest) -> Self {
         self.with(Object::Plan, digest)
+    }
+
+    /// A grant: its number, what exactly was signed, and whether a second person has to sign yet.
+    pub(crate) fn grant(self, grant: &Grant) -> Self {
+        let entry = self.number(Object::Grant, grant.number).grant_digest(&grant.digest());
+        match grant.second {
+            Second::Awaited => entry.with(Object::Second, "awaited"),
+            Second::NotWanted | Second::Given(_) => entry,
+        }
+    }
+
+    pub(crate) fn grant_digest(self, digest: &Digest) -> Self {
+        self.with(Object::GrantDigest, digest)
     }
 
     /// The digest of a policy's file, where there is one.

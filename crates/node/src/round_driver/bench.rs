@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{MetricsReport, Phase, Timing, Warning};
+use protocol::{Digest, MetricsReport, Phase, Timing, Warning};
 use runtime::Confinement;
 use serde_json::{Map, Value};
 use store::artifact::Pin;
@@ -54,6 +54,8 @@ pub(crate) struct Findings {
     pub(crate) sample_count: u64,
     /// The grant under which the round runs.
     pub(crate) grant: Option<u64>,
+    /// What exactly it says.
+    pub(crate) grant_digest: Option<Digest>,
     /// Rows or subjects of patients who withdrew.
     pub(crate) excluded: u64,
     pub(crate) metrics_before: Option<MetricsReport>,

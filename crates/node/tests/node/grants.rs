@@ -242,13 +242,22 @@ async fn a_revocation_ends_a_round_that_runs_and_nothing_of_it_leaves() {
     assert_eq!(scene.run(&request).await.code, Code::PlanRevoked);
     let nothing = owner.plan_revoke(&digest, None, "").await.unwrap_err();
     assert!(nothing.to_string().contains("has no grant that could be withdrawn"), "{nothing}");
-    owner.plan_approve(&digest, "").await.unwrap();
-    let actions: Vec<String> = {
-        let source = node::audit::open(&scene.home.folder).unwrap();
-        let records = node::audit::records(source).unwrap().map(Result::unwrap);
-        records.map(|record| record.action).filter(|action| action.starts_with("plan.")).collect()
-    };
+    let entry = owner.plan_approve(&digest, "").await.unwrap();
+    scene.say("").await;
+    let request = scene.round(3);
+    assert_eq!(scene.run(&request).await.code, Code::Ok);
+    let source = node::audit::open(&scene.home.folder).unwrap();
+    let records = node::audit::records(source).unwrap().map(Result::unwrap);
+    let records: Vec<_> = records.collect();
+    let actions = records.iter().map(|record| &*record.action);
+    let actions: Vec<&str> = actions.filter(|action| action.starts_with("plan.")).collect();
     assert_eq!(actions, ["plan.register", "plan.revoke", "plan.approve"]);
+    // What was granted, and under what a round ran, is named with all its bounds.
+    let given = entry.grants.last().unwrap().grant.as_ref().unwrap().digest().to_string();
+    for action in ["plan.approve", "round.start"] {
+        let record = records.iter().rev().find(|record| record.action == action).unwrap();
+        assert_eq!(record.objects.get("grant_digest"), Some(&given), "{action}");
+    }
     scene.node.stop().await;
 }
 
@@ -367,6 +376,32 @@ async fn a_reformatted_plan_is_shown_as_such_and_not_approved_by_it() {
     assert_eq!(compared.other, Some(scene.experiment.plan.digest));
     assert!(compared.is_same_but_for_layout);
     assert_ne!(compared.files, compared.other_files);
+    scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_compared_with_what_was_approved_last_and_is_not_rejected_or_half_signed() {
+    let mut scene = Scene::set().await;
+    let owner = scene.node.handle.administration().clone();
+    let text = std::fs::read_to_string(example("logistic.toml")).unwrap();
+    let mut published = Vec::new();
+    for hand in ["rejected", "half signed", "new"] {
+        let other = Experiment::publish_plan(&scene.coordinator, &format!("# {hand}\n{text}"));
+        assert_eq!(scene.run(&other.request(scene.dataset_id)).await.code, Code::PlanNotRegistered);
+        published.push(other);
+    }
+    let [rejected, waiting, new] = &published[..] else { unreachable!("three were published") };
+    rejected.approve(&scene.node).await;
+    owner.plan_reject(&rejected.plan.digest.to_string(), "").await.unwrap();
+    scene.say("[defaults]\nsecond_person = true").await;
+    let all = GrantText { file: None, text: String::new() };
+    let half = owner.plan_grant(&waiting.plan.digest.to_string(), all, "").await.unwrap();
+    assert_eq!(half.status, Status::Pending);
+    let digest = new.plan.digest.to_string();
+    let compared = owner.plan_compare(&digest, None).await.unwrap();
+    assert_eq!(compared.other, Some(scene.experiment.plan.digest));
+    let shown = owner.plan_show(&digest).await.unwrap();
+    assert_eq!(shown.same_as, Some(scene.experiment.plan.digest));
     scene.node.stop().await;
 }
 

@@ -14,10 +14,10 @@ use super::{Office, answer, refused};
 use crate::administration::answer::{GrantEntry, PlanComparison, PlanDetails, PlanEntry};
 use crate::administration::{Error, GrantText, PlanRequest};
 use crate::approval;
-use crate::audit::{Action, Actor, Object};
+use crate::audit::{Action, Actor};
 use crate::carrier::blocking;
 use crate::dispatcher::Command;
-use crate::grant::{Kept, Person, Second, Signature, Status, covers};
+use crate::grant::{Grant, Kept, Person, Second, Signature, Status, covers};
 use crate::plan_content;
 use crate::registry::plans::{self, Decision, KnownPlan};
 use crate::registry::{self, grants};
@@ -87,7 +87,8 @@ impl Office {
     /// A plan that was approved and is the same but for comments and whitespace.
     async fn same_as(&self, digest: &Digest, normal: Digest) -> Result<Option<Digest>, Error> {
         let all = self.plan_list().await?.into_iter();
-        let others = all.filter(|one| one.known.plan.digest != *digest && !one.grants.is_empty());
+        let others =
+            all.filter(|one| one.known.plan.digest != *digest && approved_at(one).is_some());
         for other in others {
             let found = match other.known.normal {
                 Some(found) => Some(found),
@@ -135,11 +136,11 @@ impl Office {
         let own = own.map(|own| (own.known.runtime, own.known.researcher_id.clone()));
         let mut approved: Vec<&PlanEntry> = all
             .iter()
-            .filter(|one| one.known.plan.digest != *digest && !one.grants.is_empty())
+            .filter(|one| one.known.plan.digest != *digest && approved_at(one).is_some())
             .collect();
         approved.sort_by_key(|one| {
             let is_alike = Some((one.known.runtime, one.known.researcher_id.clone())) == own;
-            (is_alike, one.known.decided_at)
+            (is_alike, approved_at(one))
         });
         Ok(approved.last().map(|one| one.known.plan.digest))
     }
@@ -221,15 +222,15 @@ impl Office {
                 let digest = plan.plan.digest.short();
                 return Err(registry::Error::NoGrant { digest, wanted: "could be withdrawn" });
             }
-            withdraw(transaction, &seal, &live, &by, now)?;
+            let withdrawn = withdraw(transaction, &seal, &live, &by, now)?;
             plans::keep(
                 transaction,
                 &KnownPlan { note: note.clone(), answer: note, ..plan.clone() },
             )?;
             let entry = entry.plan(&plan.plan.digest);
-            let entry = match grant {
-                Some(grant) => entry.number(Object::Grant, grant),
-                None => entry,
+            let entry = match (grant, &*withdrawn) {
+                (Some(_), [withdrawn]) => entry.grant(withdrawn),
+                _ => entry,
             };
             Ok(((plan, live), entry))
         });
@@ -317,12 +318,22 @@ fn withdraw(
     live: &[Kept],
     by: &Person,
     at: Timestamp,
-) -> Result<(), registry::Error> {
+) -> Result<Vec<Grant>, registry::Error> {
+    let mut withdrawn = Vec::new();
     for grant in live.iter().filter_map(|one| one.grant.clone()) {
         let revoked = Some(Signature { by: by.clone(), at });
-        grants::keep(transaction, seal, &crate::grant::Grant { revoked, ..grant })?;
+        let grant = Grant { revoked, ..grant };
+        grants::keep(transaction, seal, &grant)?;
+        withdrawn.push(grant);
     }
-    Ok(())
+    Ok(withdrawn)
+}
+
+/// When a plan was approved last; never where no grant of it has ever counted, or its owner has rejected it since.
+fn approved_at(entry: &PlanEntry) -> Option<Timestamp> {
+    let is_rejected = entry.known.decision == Decision::Rejected;
+    let grants = entry.grants.iter().filter(|_| !is_rejected);
+    grants.filter_map(|one| one.grant.as_ref()?.counted_from()).max()
 }
 
 /// Whoever commands; the process itself where nobody else does.

@@ -51,6 +51,10 @@ fn start(work: &Work) -> Result<Entry, Fault> {
         Some(grant) => entry.number(Object::Grant, grant),
         None => entry,
     };
+    let entry = match &work.findings.grant_digest {
+        Some(digest) => entry.grant_digest(digest),
+        None => entry,
+    };
     Ok(with_dataset(entry, dataset(work)?.as_ref()))
 }
 

@@ -133,6 +133,7 @@ pub(super) async fn approval(work: &mut Work, bench: &mut Bench) -> Result<Outco
     };
     let Verdict::Admitted(grant) = verdict else { return Err(refusal(&request, &verdict)) };
     work.findings.grant = Some(grant.number);
+    work.findings.grant_digest = Some(grant.digest());
     site.admit(request.round_id, grant.number);
     let terms = narrowed(&terms, &grant);
     statistics::charge(work, &terms).await?;

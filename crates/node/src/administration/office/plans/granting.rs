@@ -8,7 +8,7 @@ use super::{Office, Second, Signature, person};
 use crate::administration::answer::PlanEntry;
 use crate::administration::{Error, GrantText};
 use crate::approval;
-use crate::audit::{Action, Actor, Object};
+use crate::audit::{Action, Actor};
 use crate::grant::Grant;
 use crate::policy::GrantForm;
 use crate::registry::plans::{self, Decision, KnownPlan};
@@ -58,7 +58,7 @@ impl Office {
                 plans::keep(transaction, &plan)?;
             }
             let grant = grants::give(transaction, &seal, draft)?;
-            let entry = entry.plan(&plan_digest).number(Object::Grant, grant.number);
+            let entry = entry.plan(&plan_digest).grant(&grant);
             Ok(((plan, grant), entry))
         });
         let (plan, grant) = given.await?;
@@ -98,6 +98,7 @@ impl Office {
             false => Second::NotWanted,
         };
         Ok(Grant {
+            normal: plan.normal,
             family,
             researchers: form.researchers,
             groups: form.groups,
@@ -132,9 +133,9 @@ impl Office {
                 digest: plan.plan.digest.short(),
                 wanted: "waits for a second person",
             };
-            let last = waiting.last().cloned().ok_or_else(none)?;
+            let mut last = waiting.last().cloned().ok_or_else(none)?;
             for grant in waiting {
-                sign(transaction, &seal, grant, &by, now)?;
+                last = sign(transaction, &seal, grant, &by, now)?;
             }
             let note = plan.note.clone();
             let plan = plans::decide(
@@ -144,7 +145,7 @@ impl Office {
                 &note,
                 now,
             )?;
-            let entry = entry.plan(&plan.plan.digest).number(Object::Grant, last.number);
+            let entry = entry.plan(&plan.plan.digest).grant(&last);
             Ok(((plan, last), entry))
         });
         let (plan, grant) = signed.await?;
@@ -173,13 +174,15 @@ fn sign(
     grant: Grant,
     by: &crate::grant::Person,
     at: Timestamp,
-) -> Result<(), registry::Error> {
+) -> Result<Grant, registry::Error> {
     if let Some(first) = grant.granted_by.as_ref().filter(|first| first.user == by.user) {
         let (number, person) = (grant.number, first.clone());
         return Err(registry::Error::SamePerson { number, person });
     }
     let second = Second::Given(Signature { by: by.clone(), at });
-    grants::keep(transaction, seal, &Grant { second, ..grant })
+    let grant = Grant { second, ..grant };
+    grants::keep(transaction, seal, &grant)?;
+    Ok(grant)
 }
 
 fn is_waiting(grant: &Grant) -> bool {
