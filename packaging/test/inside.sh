@@ -3,7 +3,7 @@
 set -eu
 
 said=""
-say() { said=$1; echo "$1"; }
+say() { said=$1; echo "$SECONDS s: $1"; }
 fail() { echo "FAILED: $1"; exit 1; }
 # What the services said comes into the report where something did not hold.
 report() {
@@ -13,13 +13,14 @@ report() {
 }
 trap 'report $?' EXIT
 
-# Waits up to 20 seconds until a command succeeds.
+# Waits up to a minute until a command succeeds.
 until_true() {
-    for _ in $(seq 200); do
+    local end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do
         if "$@" > /dev/null 2>&1; then return; fi
         sleep 0.1
     done
-    fail "20 seconds were not enough for: $*"
+    fail "a minute was not enough for: $*"
 }
 is_gone() { ! test -e "$1"; }
 
@@ -27,6 +28,10 @@ is_gone() { ! test -e "$1"; }
 coordinator() { sudo -u wardround-coordinator wardround coordinator "$@"; }
 as_node() { sudo -u wardround-node wardround node "$@"; }
 as_ada() { sudo -u ada wardround node "$@"; }
+as_grace() { sudo -u grace wardround "$@"; }
+asks_for() { as_ada plan list | grep "$1"; }
+experiment() { as_grace experiment list --json | grep --only-matching '"experiment_id": *"[^"]*"' | head --lines 1 | cut --delimiter '"' --fields 4; }
+is_completed() { as_grace experiment list | grep --word-regexp 'completed'; }
 node_state() { coordinator nodes --dir /var/lib/wardround-coordinator | grep 'north'; }
 is_connected() { node_state | grep --invert-match 'not connected' | grep 'connected'; }
 is_away() { node_state | grep 'not connected'; }
@@ -88,9 +93,9 @@ say "a person gives commands under their own name"
 useradd ada
 as_ada status > /dev/null 2>&1 && fail "a stranger is served"
 usermod --append --groups wardround-node ada
-install --directory --mode 0750 --group wardround-node /srv/study
-{ echo patient,age,outcome; for row in $(seq 60); do echo "p$row,$((row + 20)),$((row % 2))"; done; } > /srv/study/ward.csv
-as_ada dataset add /srv/study/ward.csv --name ward --patient-id patient
+install --directory --mode 750 --group wardround-node /srv/study
+install --mode 640 --group wardround-node /example/north.csv /srv/study/
+as_ada dataset add /srv/study/north.csv --name ward --tag breast-cancer > /dev/null
 as_node audit list | grep 'dataset' | grep --quiet ':ada' || fail "the audit log does not name ada"
 as_node audit verify > /dev/null
 as_ada status | grep --quiet 'runs and is connected' || fail "ada does not see that the node is connected"
@@ -100,6 +105,22 @@ grep --quiet 'ada' /root/report.html || fail "the audit report does not name ada
 wardround node backup /root/north.backup > /dev/null
 [ "$(stat --format '%U %a' /root/north.backup)" = 'root 600' ] || fail "the backup's mode"
 sudo -u ada cat /var/lib/wardround-node/policy.toml > /dev/null 2>&1 && fail "a group member reads files"
+
+say "an approved plan makes its rounds, and no other"
+useradd --create-home grace
+coordinator token --role researcher --name grace | head --lines 1 > /root/token
+as_grace researcher init --join - < /root/token > /dev/null
+sed --in-place -e 's/^rounds = .*/rounds = 2/' -e 's/^min_nodes = .*/min_nodes = 1/' /example/experiment.toml
+as_grace experiment submit /example/experiment.toml > /root/submitted
+plan=$(as_grace plan digest /example/logistic.toml | grep --only-matching '[0-9a-f]\{64\}' | head --lines 1)
+until_true asks_for "${plan:0:12}"
+[ "$(as_ada round list)" = 'no rounds' ] || fail "a round ran before its plan was approved"
+as_ada plan approve "$plan" --researcher grace --dataset ward --purpose "test" > /dev/null
+until_true is_completed
+as_grace experiment download --output /home/grace/model.safetensors "$(experiment)" > /dev/null
+test -s /home/grace/model.safetensors
+[ "$(as_ada round list)" != 'no rounds' ] || fail "the node lists no round"
+as_node audit list --action round.release | grep --quiet ' ok ' || fail "the audit log has no release"
 
 say "a crash is followed by a start"
 systemctl kill --signal SIGKILL --kill-who main wardround-node
@@ -140,4 +161,4 @@ for file in node/node.toml node/audit/log node/node.sqlite coordinator/coordinat
 done
 id wardround-node > /dev/null
 
-say "everything holds"
+echo "everything holds"

@@ -52,6 +52,11 @@ pub(crate) fn run_in(root: &Path, debian: &Root, program: Option<&Path>) -> Resu
     let machine = debian.unpack(&place.join("root"))?;
     put(&made.package, &machine, PACKAGE)?;
     put(&root.join("packaging/test/inside.sh"), &machine, SCRIPT)?;
+    fs::create_dir(machine.join("example"))?;
+    for name in EXAMPLE {
+        let file = root.join("examples/breast-cancer").join(name);
+        put(&file, &machine, &format!("example/{name}"))?;
+    }
     fs::write(machine.join("etc/systemd/system/package-test.service"), UNIT)?;
     let wanted = machine.join("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wanted)?;
@@ -145,14 +150,16 @@ Type=oneshot
 ExecStart=/bin/bash /package-test.sh
 StandardOutput=file:/package-test.report
 StandardError=inherit
-TimeoutStartSec=100
+TimeoutStartSec=280
 TimeoutStopSec=5
 ";
+/// A hospital's table, and what a researcher asks of it.
+const EXAMPLE: &[&str] = &["north.csv", "experiment.toml", "logistic.toml", "scale.toml"];
 const PACKAGE: &str = "package-test.deb";
 const SCRIPT: &str = "package-test.sh";
 const REPORT: &str = "package-test.report";
 /// How long the machine may take from its start to its end.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
 /// How long it has to end when it is told to.
 const GRACE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
