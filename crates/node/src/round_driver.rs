@@ -262,7 +262,14 @@ impl RoundDriver {
 
     fn hear(&mut self, message: Message) -> Option<Event> {
         match message {
-            Message::Told(event) => Some(event),
+            Message::Told(event) => {
+                let is_held = matches!(self.round, Round::AwaitingRelease(_));
+                if is_held && matches!(event, Event::Connected | Event::RequestedAgain) {
+                    // Without a line it was not heard.
+                    self.progress("held");
+                }
+                Some(event)
+            }
             Message::Unwanted => Some(match self.round {
                 Round::AwaitingAcknowledgement(_) => Event::Closed,
                 _ => Event::CancelRequested,
