@@ -106,21 +106,39 @@ async fn metrics_over_few_rows_leave_neither_by_the_reply_nor_by_a_scalar() {
     let mut scene = Scene::set_with(|config| config.minimum_validation_samples = 1_000).await;
     let request = scene.request();
     scene.coordinator.request(&request);
-    let (mut trained, mut reply) = (0, None);
-    while trained == 0 || reply.is_none() {
+    // A validation has fewer rows than that, and so has every batch.
+    let reply = loop {
         match scene.coordinator.hear(Some).await {
-            Message::TrainReply(told) => reply = Some(told),
-            Message::Scalars(v1::Scalars { scalars }) => {
-                assert!(scalars.iter().all(|scalar| scalar.train && !scalar.test));
-                trained += scalars.len();
-            }
+            Message::TrainReply(told) => break told,
+            Message::Scalars(v1::Scalars { scalars }) => panic!("{scalars:?} leave"),
             _ => {}
         }
-    }
-    let reply = reply.unwrap();
+    };
     assert_eq!(reply.metrics_before, None);
     assert!(reply.warnings.contains(&"metric.withheld".to_owned()), "{:?}", reply.warnings);
     scene.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_a_batch_with_too_few_rows_stays() {
+    for (minimum, expected) in [(32, 5), (33, 0), (2, 6)] {
+        let mut scene = Scene::set_with(|config| config.minimum_validation_samples = minimum).await;
+        // 162 rows are five batches of 32 and one of 2.
+        let request = scene.asking(&[("log_interval", json!(1))]);
+        scene.coordinator.request(&request);
+        let (mut told, mut reply) = (0, None);
+        while reply.is_none() || told < expected {
+            match scene.coordinator.hear(Some).await {
+                Message::TrainReply(found) => reply = Some(found),
+                Message::Scalars(v1::Scalars { scalars }) => {
+                    told += scalars.iter().filter(|scalar| scalar.train).count();
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(told, expected, "at least {minimum} rows");
+        scene.node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

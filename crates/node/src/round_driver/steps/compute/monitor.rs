@@ -47,10 +47,14 @@ impl ScalarMonitor {
         self.count
     }
 
-    /// Metrics over few rows stay, here as in the reply.
+    /// What was measured over few rows stays, here as in the reply: of a validation all its rows, while training those of
+    /// the batch, whose loss would else be one patient's.
     fn is_withheld(&self, measurement: &Measurement) -> bool {
-        let is_training = matches!(measurement.stage, Stage::Training { .. });
-        !is_training && measurement.total_samples < self.terms.minimum_validation_samples
+        let samples = match measurement.stage {
+            Stage::Training { .. } => measurement.batch_samples,
+            Stage::ValidatingGlobal | Stage::ValidatingLocal => measurement.total_samples,
+        };
+        samples < self.terms.minimum_validation_samples
     }
 
     fn may_leave(&self, name: &str, value: f64) -> bool {
