@@ -31,12 +31,13 @@ pub use request::{
 pub(crate) use office::Office;
 pub(crate) use onlooker::Onlooker;
 
-use crate::audit::Actor;
+use crate::audit::{Actor, Handover, Step};
 use crate::backup::{self, Backup};
 use crate::carrier::Way;
 use crate::config::Config;
 use crate::doctor::Finding;
 use crate::folder::Folder;
+use crate::key_replacement::{self, KeyReplacement};
 use crate::node::{self, open_site};
 use crate::policy::PolicyShown;
 use crate::registry::plans::KnownPlan;
@@ -117,6 +118,7 @@ impl Administration {
                     let way = Way::Local(folder.scratch());
                     let site =
                         open_site(folder, config, Arc::new(SystemClock), way).map_err(Box::new)?;
+                    key_replacement::settle(&site).await;
                     site.adopt_approvals().await.map_err(|error| Box::new(error.into()))?;
                     return Ok(Self::in_process(Office::of_folder(site, lock)));
                 }
@@ -177,6 +179,19 @@ impl Administration {
             hint: None,
         })?;
         Ok(backup)
+    }
+
+    /// Replaces the key that the audit log and the grants are signed with.
+    ///
+    /// # Errors
+    ///
+    /// Where the log does not take it, or a key that is said to be lost is there.
+    pub async fn replace_key(
+        &self,
+        end: Handover,
+        pause_at: Option<Step>,
+    ) -> Result<KeyReplacement, Error> {
+        self.ask(Request::ReplaceKey { end, pause_at }).await
     }
 
     /// Takes no new rounds from now on; those that were accepted go on.

@@ -10,6 +10,8 @@ mod entry;
 mod inspection;
 mod log;
 mod record;
+mod rotation;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -24,14 +26,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use chain::{Fault, Flaw};
 pub use entry::Action;
 pub use inspection::{
-    Countersigned, Error as InspectionError, Expectation, Verified, export, open, parse_receipts,
-    public_key, receipt, records, verify,
+    Countersigned, EarlierKey, Error as InspectionError, Expectation, Verified, export, open,
+    parse_receipts, public_key, receipt, records, verify, verify_own,
 };
 pub use key::PublicKey;
 pub use log::Error;
 pub use record::Record;
+pub use rotation::Step;
+pub use succession::Handover;
 
 pub(crate) use entry::{Actor, Change, Entry, Object};
+pub(crate) use inspection::own_keys;
+pub(crate) use rotation::{Pending, Replaced, Replacement, discard, next_key, pending, place};
 
 use crate::folder::Folder;
 use crate::round_log::chain as in_words;
@@ -41,13 +47,27 @@ use log::{Log, Wanted};
 /// Where acts are recorded. One thread writes, and synchronises what waits together.
 #[derive(Debug, Clone)]
 pub(crate) struct Audit {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Task>,
     trouble: Arc<Mutex<Option<String>>>,
     head: watch::Receiver<Option<Head>>,
 }
 
-/// How far the log has come: how many records, and the hash of the last.
-pub(crate) type Head = (u64, Digest);
+/// How far the log has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// How many records there are.
+    pub(crate) records: u64,
+    /// The hash of the last.
+    pub(crate) hash: Digest,
+    /// The key that signs the next.
+    pub(crate) key: PublicKey,
+}
+
+/// What the thread is asked for.
+enum Task {
+    Record(Job),
+    Replace(Replacement, oneshot::Sender<Result<Replaced, Error>>),
+}
 
 /// Something to be recorded.
 struct Job {
@@ -76,6 +96,7 @@ impl Audit {
         let log = Log {
             file: folder.audit_log(),
             key: folder.audit_key(),
+            key_next: folder.audit_key_next(),
             node: node.clone(),
             clock: Arc::clone(clock),
             open: None,
@@ -98,21 +119,21 @@ impl Audit {
     /// Records something that may only be done once its record is on the disk.
     pub(crate) async fn permit(&self, entry: Entry) -> Result<(), Arc<Error>> {
         let (job, answer) = Job::answered(entry, Purpose::Permission);
-        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        self.jobs.send(Task::Record(job)).await.map_err(|_| Error::Closed)?;
         answer.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed)))
     }
 
     /// As [`Audit::permit`], on a thread that may block and serves no tasks.
     pub(crate) fn permit_blocking(&self, entry: Entry) -> Result<(), Arc<Error>> {
         let (job, answer) = Job::answered(entry, Purpose::Permission);
-        self.jobs.blocking_send(job).map_err(|_| Error::Closed)?;
+        self.jobs.blocking_send(Task::Record(job)).map_err(|_| Error::Closed)?;
         answer.blocking_recv().unwrap_or_else(|_| Err(Arc::new(Error::Closed)))
     }
 
     /// Records something that happens in any case; comes back when it is on the disk, or cannot be for now.
     pub(crate) async fn account(&self, entry: Entry) {
         let (job, answer) = Job::answered(entry, Purpose::Account);
-        if self.jobs.send(job).await.is_ok() {
+        if self.jobs.send(Task::Record(job)).await.is_ok() {
             // The writer keeps what it cannot write, and says so.
             drop(answer.await);
         }
@@ -122,7 +143,16 @@ impl Audit {
     pub(crate) async fn note(&self, entry: Entry) {
         let (wanted, purpose) = (Wanted::Written, Purpose::Account);
         // Without a writer there is nothing to wait for.
-        drop(self.jobs.send(Job { entry, wanted, purpose, answer: None }).await);
+        let job = Job { entry, wanted, purpose, answer: None };
+        drop(self.jobs.send(Task::Record(job)).await);
+    }
+
+    /// Draws another key and records that the log is signed with it from then on; on a thread that may block.
+    pub(crate) fn replace_key(&self, replacement: Replacement) -> Result<Replaced, Error> {
+        let (answer, answered) = oneshot::channel();
+        let task = Task::Replace(replacement, answer);
+        self.jobs.blocking_send(task).map_err(|_| Error::Closed)?;
+        answered.blocking_recv().unwrap_or(Err(Error::Closed))
     }
 
     /// How far the log has come, by what this process has recorded.
@@ -150,6 +180,10 @@ impl Job {
         let wanted = Wanted::Synchronised;
         (Self { entry, wanted, purpose, answer: Some(answer) }, answered)
     }
+
+    fn is_to_be_synchronised(&self) -> bool {
+        self.wanted == Wanted::Synchronised
+    }
 }
 
 /// The thread's side.
@@ -165,16 +199,31 @@ struct Writer {
 
 impl Writer {
     /// Records until nobody can ask any more.
-    fn serve(&mut self, mut inbox: mpsc::Receiver<Job>) {
+    fn serve(&mut self, mut inbox: mpsc::Receiver<Task>) {
         while let Some(first) = inbox.blocking_recv() {
-            let mut jobs = vec![first];
-            while jobs.len() < TOGETHER
-                && let Ok(job) = inbox.try_recv()
-            {
-                jobs.push(job);
+            let (mut jobs, mut next) = (Vec::new(), Some(first));
+            while let Some(task) = next {
+                match task {
+                    Task::Record(job) => jobs.push(job),
+                    Task::Replace(replacement, answer) => {
+                        self.record(std::mem::take(&mut jobs));
+                        // Whoever asked may have gone.
+                        drop(answer.send(self.replace(&replacement)));
+                    }
+                }
+                next = if jobs.len() < TOGETHER { inbox.try_recv().ok() } else { None };
             }
             self.record(jobs);
         }
+    }
+
+    fn replace(&mut self, replacement: &Replacement) -> Result<Replaced, Error> {
+        let replaced = self.log.replace(replacement)?;
+        self.head.send_replace(self.log.head());
+        self.tell(&Ok(()));
+        // What had to wait because of the key is recorded now.
+        self.record(Vec::new());
+        Ok(replaced)
     }
 
     fn record(&mut self, jobs: Vec<Job>) {
@@ -183,8 +232,11 @@ impl Writer {
             entries.push(entry);
         }
         entries.extend(jobs.iter().map(|job| job.entry.clone()));
+        if entries.is_empty() {
+            return;
+        }
         let has_waited = self.deferred.len();
-        let is_synchronised = jobs.iter().any(|job| job.wanted == Wanted::Synchronised);
+        let is_synchronised = jobs.is_empty() || jobs.iter().any(Job::is_to_be_synchronised);
         let wanted = if is_synchronised { Wanted::Synchronised } else { Wanted::Written };
         let result = self.log.append(&entries, wanted).map_err(Arc::new);
         if result.is_ok() {
@@ -192,7 +244,7 @@ impl Writer {
             self.missed = 0;
             // What a loss of power may still take away is not to be signed by others.
             if is_synchronised {
-                self.head.send_replace(self.log.known);
+                self.head.send_replace(self.log.head());
             }
         }
         self.tell(&result);

@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use protocol::{Digest, Digester, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,8 @@ pub enum Error {
 
 /// Copies everything that cannot be made again into a file of this user's alone; what is there already is refused.
 pub(crate) fn create(site: &Site, to: &Path) -> Result<Backup, Error> {
+    // The log, its key and the grants belong together.
+    let _alone = site.key_work.lock().unwrap_or_else(PoisonError::into_inner);
     let copy = site.folder.scratch().join("backup.sqlite");
     let made = gather(site, &copy).and_then(|(contents, sources)| {
         let written = write(&contents, &sources, to);
@@ -148,14 +151,11 @@ fn gather(site: &Site, copy: &Path) -> Result<(Contents, Vec<Source>), Error> {
 
 /// The last record of a node's log, which is verified.
 fn head(folder: &Folder) -> Result<Option<Digest>, Error> {
-    let source = match audit::open(folder) {
-        Ok(source) => source,
-        Err(InspectionError::Absent) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let key = Some(audit::public_key(folder).map_err(InspectionError::from)?);
-    let verified = audit::verify(source, &Expectation { key, ..Expectation::default() });
-    Ok(Some(verified.map_err(InspectionError::from)?.head))
+    match audit::verify_own(folder, Expectation::default()) {
+        Ok(verified) => Ok(Some(verified.head)),
+        Err(InspectionError::Absent) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn audit_log(folder: &Folder) -> Result<Option<Vec<u8>>, Error> {
@@ -176,6 +176,7 @@ fn plain_files(folder: &Folder) -> Vec<(String, PathBuf)> {
         ("node.toml", folder.configuration()),
         ("policy.toml", folder.policy()),
         ("audit/key", folder.audit_key()),
+        ("audit/key.next", folder.audit_key_next()),
     ]
     .map(|(name, path)| (name.to_owned(), path))
     .into();
@@ -196,7 +197,9 @@ fn is_known(name: &str) -> bool {
         let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)
     };
-    matches!(name, "node.toml" | "policy.toml" | "node.sqlite" | "audit/log" | "audit/key")
+    let audited = ["audit/log", "audit/key", "audit/key.next"];
+    matches!(name, "node.toml" | "policy.toml" | "node.sqlite")
+        || audited.contains(&name)
         || name.strip_prefix("identity/").is_some_and(is_plain)
 }
 

@@ -96,6 +96,11 @@ impl Folder {
         self.audit().join("key")
     }
 
+    /// The key that takes over, until it lies in that one's place: `audit/key.next`.
+    pub fn audit_key_next(&self) -> PathBuf {
+        self.audit().join("key.next")
+    }
+
     /// There while a restore is under way: `restore.pending`.
     pub fn restore_pending(&self) -> PathBuf {
         self.root.join("restore.pending")

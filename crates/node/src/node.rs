@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::dispatcher::{Command, Dispatcher};
 use crate::folder::Folder;
 use crate::grant::Seal;
+use crate::key_replacement;
 use crate::link::Link;
 use crate::membership;
 use crate::notice::Notice;
@@ -132,6 +133,7 @@ impl Node {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { site, commands, inbox, started_at, identity, _lock } = self;
         let token = CancellationToken::new();
+        key_replacement::settle(&site).await;
         record(&site, Action::NodeStart).await;
         policy_file::account(&site).await;
         empty_scratch(&site.folder)?;
@@ -220,6 +222,7 @@ pub(crate) fn open_site(
         outbox: Outbox::new(),
         notices,
         plan_pins: std::sync::Mutex::default(),
+        key_work: std::sync::Mutex::default(),
         seal,
         admitted: std::sync::Mutex::default(),
         questions: std::sync::Mutex::default(),

@@ -43,6 +43,8 @@ pub(crate) struct Site {
     pub(crate) outbox: Outbox,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) plan_pins: Mutex<HashMap<Digest, Pin>>,
+    /// Held by whoever replaces the node's key, or copies it.
+    pub(crate) key_work: Mutex<()>,
     /// The node's signature under grants.
     pub(crate) seal: Seal,
     /// The grants under which rounds run.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{Identity, dial};
 use v1::witness_service_client::WitnessServiceClient;
 
-use crate::audit::{self, Head};
+use crate::audit::Head;
 use crate::outbox::Line;
 use crate::round_log::chain;
 use crate::site::Site;
@@ -30,8 +30,6 @@ enum Error {
     Receipt(#[from] identity::receipt::Error),
     #[error("the coordinator has signed something else")]
     Other,
-    #[error("the key of the audit log cannot be used")]
-    Key(#[from] audit::key::Error),
     #[error("the receipt cannot be kept")]
     Unwritable(#[from] std::io::Error),
 }
@@ -74,9 +72,10 @@ async fn connected(
 async fn countersign(
     site: &Site,
     credentials: &Arc<Credentials>,
-    (records, head): Head,
+    Head { records, hash: head, key }: Head,
 ) -> Result<(), Error> {
-    let log_key = audit::public_key(&site.folder)?.to_string();
+    // The key that was in force then: it may be replaced at any time.
+    let log_key = key.to_string();
     let asking = async {
         let settings = dial::Settings::default();
         let line = dial(&site.config.coordinator, Arc::clone(credentials), settings).await?;

@@ -5,6 +5,7 @@ mod backup;
 mod datasets;
 mod examination;
 mod exclusions;
+mod keys;
 mod plans;
 mod policy;
 mod pythons;
@@ -78,6 +79,9 @@ impl Office {
             }
             Request::Examine => answer(self.examine(onlooker).await),
             Request::Backup => answer(self.backup(onlooker.actor()).await?),
+            Request::ReplaceKey { end, pause_at } => {
+                answer(self.replace_key(onlooker.actor(), end, pause_at).await?)
+            }
             Request::Pause => answer(self.set_paused(true, onlooker.actor()).await?),
             Request::Resume => answer(self.set_paused(false, onlooker.actor()).await?),
             Request::DatasetAdd(addition) => answer(self.dataset_add(addition, onlooker).await?),

@@ -7,6 +7,7 @@ use protocol::{DatasetName, RoundId};
 use sandbox::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Handover, Step};
 use crate::registry::releases::Decision;
 
 /// One command.
@@ -19,6 +20,14 @@ pub enum Request {
     Examine,
     /// Copy everything that cannot be made again into one file.
     Backup,
+    /// Sign with another key from now on.
+    ReplaceKey {
+        /// What became of the key until now.
+        end: Handover,
+        /// Where to stand still, for tests of what a crash leaves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pause_at: Option<Step>,
+    },
     /// Take no new rounds.
     Pause,
     /// Take rounds again.

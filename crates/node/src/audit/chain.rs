@@ -7,6 +7,7 @@ use protocol::Digest;
 
 use super::key::{PublicKey, SIGNATURE};
 use super::record::{self, Body, Header, LARGEST, LENGTH, MAGIC, Misread, Record};
+use super::succession::{Handover, Succession};
 
 /// A log that is read: every record that was given is linked to all before it.
 pub(super) struct Chain<R> {
@@ -19,6 +20,12 @@ pub(super) struct Chain<R> {
     record: Vec<u8>,
     /// The last record that was given.
     last: Vec<u8>,
+    /// The key that signs the next record.
+    key: PublicKey,
+    /// The key that has signed the last one.
+    signer: PublicKey,
+    /// What the last record made of the key.
+    succession: Option<Succession>,
 }
 
 /// What is looked at in each record.
@@ -76,6 +83,25 @@ pub enum Flaw {
         /// The key that the log names.
         found: Box<PublicKey>,
     },
+    /// The expected key was lost before it, and whoever wrote it had another one.
+    #[error(
+        "says that the key {lost} was lost, and is signed with {by}: the expected key vouches for the records before it, \
+         and for nothing from it on"
+    )]
+    Broken {
+        /// The key that was lost.
+        lost: Box<PublicKey>,
+        /// The key that signs from then on.
+        by: Box<PublicKey>,
+    },
+    /// It names a record that the coordinator has signed, and another one is there.
+    #[error(
+        "names {head} as the last record that the coordinator has signed, and no record before it is that one"
+    )]
+    Untied {
+        /// The hash that it names.
+        head: Digest,
+    },
     /// The coordinator has signed another record in its place.
     #[error(
         "is another one than the coordinator has signed at {at}: the log was made anew from before it"
@@ -118,6 +144,9 @@ impl<R: Read> Chain<R> {
         match Header::decode(&start) {
             Ok((header, length)) => Ok(Self {
                 previous: header.hash(),
+                key: header.key,
+                signer: header.key,
+                succession: None,
                 header,
                 source,
                 scrutiny,
@@ -134,14 +163,37 @@ impl<R: Read> Chain<R> {
     #[cfg(test)]
     pub(super) fn resume<'a>(&self, bytes: &'a [u8]) -> Chain<&'a [u8]> {
         let (header, record, last) = (self.header.clone(), Vec::new(), Vec::new());
-        let Self { sequence, previous, offset, .. } = *self;
+        let Self { sequence, previous, offset, key, signer, succession, .. } = *self;
         let scrutiny = Scrutiny::Signatures;
-        Chain { source: bytes, header, scrutiny, sequence, previous, offset, record, last }
+        let source = bytes;
+        Chain {
+            source,
+            header,
+            scrutiny,
+            sequence,
+            previous,
+            offset,
+            record,
+            last,
+            key,
+            signer,
+            succession,
+        }
     }
 
     /// Whose log it is.
     pub(super) fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The key that signs the next record.
+    pub(super) fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// What the last record that was given made of the key.
+    pub(super) fn succession(&self) -> Option<Succession> {
+        self.succession
     }
 
     /// The number of the last record that was given.
@@ -161,7 +213,7 @@ impl<R: Read> Chain<R> {
 
     /// Refuses the last record where it is not signed: its links carry all records before it.
     pub(super) fn check_last_signature(&self) -> Result<(), Fault> {
-        if self.sequence == 0 || self.is_signed(&self.last) {
+        if self.sequence == 0 || is_signed(&self.last, &self.signer) {
             return Ok(());
         }
         let offset = self.offset - self.last.len() as u64;
@@ -175,7 +227,10 @@ impl<R: Read> Chain<R> {
         if !self.read().map_err(fault)? {
             return Ok(None);
         }
-        let body = self.judge(sequence, &previous).map_err(fault)?;
+        let (body, succession) = self.judge(sequence, &previous).map_err(fault)?;
+        self.signer = self.signer_of(succession.as_ref());
+        self.key = succession.map_or(self.key, |succession| succession.key);
+        self.succession = succession;
         self.sequence = sequence;
         self.offset += self.record.len() as u64;
         self.previous = record::hash(&self.record);
@@ -235,7 +290,11 @@ impl<R: Read> Chain<R> {
         }
     }
 
-    fn judge(&mut self, sequence: u64, previous: &Digest) -> Result<Body, Flaw> {
+    fn judge(
+        &mut self,
+        sequence: u64,
+        previous: &Digest,
+    ) -> Result<(Body, Option<Succession>), Flaw> {
         let (content, signature) =
             self.record[LENGTH..].split_at(self.record.len() - LENGTH - SIGNATURE);
         let is_blank = signature.iter().all(|byte| *byte == 0);
@@ -250,20 +309,30 @@ impl<R: Read> Chain<R> {
         if body.sequence != sequence {
             return Err(Flaw::OutOfOrder { found: body.sequence });
         }
-        if self.scrutiny == Scrutiny::Signatures && !self.is_signed(&self.record) {
+        let succession = Succession::of(&body, &self.key).map_err(|_| Flaw::Malformed)?;
+        let signer = self.signer_of(succession.as_ref());
+        if self.scrutiny == Scrutiny::Signatures && !is_signed(&self.record, &signer) {
             return Err(Flaw::Unsigned);
         }
         if body.previous != *previous {
             return Err(Flaw::Unchained);
         }
-        Ok(body)
+        Ok((body, succession))
     }
 
-    fn is_signed(&self, record: &[u8]) -> bool {
-        let (body, signature) = record[LENGTH..].split_at(record.len() - LENGTH - SIGNATURE);
-        let signature = signature.try_into().expect("it was split off so");
-        self.header.key.has_signed(&record::signed(body), signature)
+    /// Who signs a record: the key in force, or the one that takes over where that was lost.
+    fn signer_of(&self, succession: Option<&Succession>) -> PublicKey {
+        match succession {
+            Some(Succession { key, handover: Handover::Lost, .. }) => *key,
+            Some(Succession { handover: Handover::Rotated, .. }) | None => self.key,
+        }
     }
+}
+
+fn is_signed(record: &[u8], key: &PublicKey) -> bool {
+    let (body, signature) = record[LENGTH..].split_at(record.len() - LENGTH - SIGNATURE);
+    let signature = signature.try_into().expect("it was split off so");
+    key.has_signed(&record::signed(body), signature)
 }
 
 fn place(record: u64) -> impl fmt::Display {

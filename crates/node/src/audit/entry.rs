@@ -67,6 +67,10 @@ actions! {
     LogMissed = "log.missed",
     /// Records may be missing before this one: the log is that of a backup.
     LogGap = "log.gap",
+    /// The log's key is replaced by another, which both sign.
+    LogRotate = "log.rotate",
+    /// The log's key was lost: another signs from here on, by its own word alone.
+    LogBreak = "log.break",
     /// A backup is made.
     NodeBackup = "node.backup",
     /// The node goes on from a backup.
@@ -156,6 +160,8 @@ objects! {
     BackupAt = "backup_at",
     Bytes = "bytes",
     Change = "change",
+    Countersigned = "countersigned",
+    CountersignedHead = "countersigned_head",
     Dataset = "dataset",
     DatasetDigest = "dataset_digest",
     DatasetId = "dataset_id",
@@ -169,6 +175,8 @@ objects! {
     Identity = "identity",
     Interpreter = "interpreter",
     Key = "key",
+    KeyBefore = "key_before",
+    KeySignature = "key_signature",
     Missed = "missed",
     Mode = "mode",
     Node = "node",
@@ -324,6 +332,26 @@ impl Entry {
 
     pub(crate) fn key(self, key: &super::PublicKey) -> Self {
         self.with(Object::Key, key)
+    }
+
+    /// The key that signed the log until now.
+    pub(super) fn key_before(self, key: &super::PublicKey) -> Self {
+        self.with(Object::KeyBefore, key)
+    }
+
+    /// The new key's own signature under its taking over.
+    pub(super) fn key_signature(self, digits: &str) -> Self {
+        self.with(Object::KeySignature, digits)
+    }
+
+    /// The last record that a coordinator has signed, where it has signed one.
+    pub(super) fn countersigned(self, head: Option<(u64, Digest)>) -> Self {
+        match head {
+            Some((records, head)) => {
+                self.number(Object::Countersigned, records).with(Object::CountersignedHead, head)
+            }
+            None => self,
+        }
     }
 
     /// The node's own identity, which is a public key.

@@ -62,9 +62,13 @@ impl Key {
     ///
     /// The file comes to be whole or not at all.
     pub(crate) fn create(path: &Path) -> Result<(), Error> {
-        if path.exists() {
-            return Ok(());
-        }
+        if path.exists() { Ok(()) } else { Self::draw(path).map(drop) }
+    }
+
+    /// Draws a key and writes it, for this user only, in place of what lies there.
+    ///
+    /// The file comes to be whole or not at all.
+    pub(super) fn draw(path: &Path) -> Result<Self, Error> {
         let unusable = |source| Error::Unusable { path: path.to_owned(), source };
         let mut secret = [0; SECRET_KEY_LENGTH];
         getrandom::fill(&mut secret).map_err(|error| unusable(io::Error::other(error)))?;
@@ -77,7 +81,8 @@ impl Key {
             // The first error is the one to report.
             drop(fs::remove_file(&temporary));
             unusable(source)
-        })
+        })?;
+        Ok(Self(key))
     }
 
     /// Reads a key that nobody else may read.
@@ -106,6 +111,22 @@ impl Key {
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE] {
         self.0.sign(message).to_bytes()
+    }
+}
+
+impl Error {
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unusable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the key may be there all the same, and only this program is kept from it.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        match self {
+            Self::Exposed { .. } => true,
+            Self::Unusable { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::NotAKey | Self::Damaged { .. } => false,
+        }
     }
 }
 

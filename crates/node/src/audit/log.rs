@@ -10,9 +10,10 @@ use std::time::Duration;
 use protocol::{Digest, NodeId};
 use store::Clock;
 
+use super::Head;
 use super::chain::{Chain, Fault, Flaw, Scrutiny};
 use super::entry::{Action, Actor, Entry, Object};
-use super::key::{self, Key, synchronise_parent};
+use super::key::{self, Key, PublicKey, synchronise_parent};
 use super::record::{self, Header};
 
 /// Why nothing can be recorded; while it is so, nothing that has to be recorded is done.
@@ -33,6 +34,26 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The key is another than the one that signs the log.
+    #[error("{} is another key than the one that signs the audit log, {expected}", path.display())]
+    KeyOther {
+        /// The key's file.
+        path: PathBuf,
+        /// The key that the log is signed with.
+        expected: Box<PublicKey>,
+    },
+    /// A key that is to be replaced as a lost one is there.
+    #[error("the key of the audit log is not lost: {} holds it", path.display())]
+    KeyThere {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// A key that is to be replaced as a lost one is still in the memory of the process that has the log open.
+    #[error("the key of the audit log is not lost: the running node has it in memory")]
+    KeyInMemory,
+    /// There is no log whose key could be replaced.
+    #[error("the node has no audit log yet, and so no key of it was lost")]
+    NoLog,
     /// The key cannot be used.
     #[error("the key of the audit log cannot be used")]
     Key(#[from] key::Error),
@@ -45,6 +66,8 @@ pub enum Error {
 pub(super) struct Log {
     pub(super) file: PathBuf,
     pub(super) key: PathBuf,
+    /// The key that takes over, where it has not come to the other's place yet.
+    pub(super) key_next: PathBuf,
     pub(super) node: NodeId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) open: Option<Open>,
@@ -54,13 +77,24 @@ pub(super) struct Log {
 
 /// A log whose end is known.
 pub(super) struct Open {
-    file: File,
-    key: Key,
+    pub(super) file: File,
+    pub(super) key: Key,
     length: u64,
-    sequence: u64,
-    head: Digest,
+    pub(super) sequence: u64,
+    pub(super) head: Digest,
     /// What opening it has done, to be recorded first.
-    first: Option<Entry>,
+    pub(super) first: Option<Entry>,
+}
+
+/// A log that was read to its end.
+pub(super) struct Walked {
+    /// The key that signs the next record.
+    pub(super) key: PublicKey,
+    length: u64,
+    pub(super) sequence: u64,
+    pub(super) head: Digest,
+    /// What was cut off at its end, to be recorded.
+    pub(super) cut: Option<Entry>,
 }
 
 /// What an append must survive.
@@ -75,6 +109,20 @@ pub(super) enum Wanted {
 impl Log {
     /// Appends records, all or none.
     pub(super) fn append(&mut self, entries: &[Entry], wanted: Wanted) -> Result<(), Error> {
+        self.with_open(|open, _| open.append(entries, wanted))
+    }
+
+    /// How far the log has come, as this process has left it.
+    pub(super) fn head(&self) -> Option<Head> {
+        let open = self.open.as_ref()?;
+        Some(Head { records: open.sequence, hash: open.head, key: open.key.public() })
+    }
+
+    /// Opens the log where it is not open, and works on it while no other process does.
+    pub(super) fn with_open<T>(
+        &mut self,
+        work: impl FnOnce(&mut Open, &Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         for _ in 0..OPENINGS {
             let mut open = match self.open.take() {
                 Some(open) => open,
@@ -84,19 +132,19 @@ impl Log {
             if !self.is_current(&open)? {
                 continue;
             }
-            let appended = open.append(entries, wanted);
+            let done = work(&mut open, self);
             drop(lock);
-            if appended.is_ok() {
+            if done.is_ok() {
                 self.known = Some((open.sequence, open.head));
             }
             self.open = Some(open);
-            return appended;
+            return done;
         }
         Err(Error::Locked)
     }
 
     /// Whether the file at the path is still the one that is open, and has not grown or shrunk.
-    fn is_current(&self, open: &Open) -> Result<bool, Error> {
+    pub(super) fn is_current(&self, open: &Open) -> Result<bool, Error> {
         let here = open.file.metadata()?;
         Ok(match fs::metadata(&self.file) {
             Ok(there) => {
@@ -109,21 +157,17 @@ impl Log {
 
     /// Reads the log from its beginning to its end, or begins one.
     fn open(&mut self) -> Result<Open, Error> {
-        let is_new = !self.file.exists();
-        if is_new {
+        if !self.file.exists() {
             self.refuse_to_begin_again()?;
             Key::create(&self.key)?;
-        } else if !self.key.exists() {
-            return Err(Error::KeyMissing { path: self.key.clone() });
-        }
-        let key = Key::load(&self.key)?;
-        if is_new {
-            self.begin(&key)?;
+            self.begin(&Key::load(&self.key)?)?;
         }
         let file = OpenOptions::new().read(true).append(true).open(&self.file)?;
         let lock = Lock::take(&file)?;
-        let mut open = self.read(&file, key)?;
+        let walked = self.walk(&file)?;
+        let key = self.secret(&walked.key)?;
         drop(lock);
+        let mut open = Open::at(file, walked, key);
         if open.sequence == 0 {
             let begin = Entry::new(self.clock.now(), Actor::of_process(), Action::LogBegin);
             open.first = Some(begin.node(&self.node).key(&open.key.public()));
@@ -131,18 +175,29 @@ impl Log {
         Ok(open)
     }
 
-    fn read(&self, file: &File, key: Key) -> Result<Open, Error> {
+    /// The secret key that a log is signed with now: the one in its place, or the one that is about to come there.
+    fn secret(&self, expected: &PublicKey) -> Result<Key, Error> {
+        let known = match Key::load(&self.key) {
+            Ok(key) if key.public() == *expected => return Ok(key),
+            other => other,
+        };
+        if let Ok(next) = Key::load(&self.key_next)
+            && next.public() == *expected
+        {
+            return Ok(next);
+        }
+        let path = self.key.clone();
+        Err(match known {
+            Ok(_) => Error::KeyOther { path, expected: Box::new(*expected) },
+            Err(error) if error.is_missing() => Error::KeyMissing { path },
+            Err(error) => error.into(),
+        })
+    }
+
+    /// Reads a log to its end, and takes away what a crash has left of a record there.
+    pub(super) fn walk(&self, file: &File) -> Result<Walked, Error> {
         let mut chain =
             Chain::open(BufReader::with_capacity(BUFFER, file.try_clone()?), Scrutiny::Links)?;
-        let found = chain.header().key;
-        if found != key.public() {
-            return Err(Fault {
-                record: 0,
-                offset: 0,
-                flaw: Flaw::OtherKey { found: Box::new(found) },
-            }
-            .into());
-        }
         let mut is_known = self.known.is_none_or(|(sequence, _)| sequence == 0);
         let torn = loop {
             match chain.next() {
@@ -160,21 +215,21 @@ impl Log {
             return Err(Fault { record: sequence, offset: chain.offset(), flaw }.into());
         }
         let length = chain.offset();
-        let mut first = None;
+        let mut cut = None;
         if torn {
-            let cut = file.metadata()?.len() - length;
+            let bytes = file.metadata()?.len() - length;
             file.set_len(length)?;
             file.sync_all()?;
-            tracing::warn!(bytes = cut, "the audit log's last record was torn, and is cut off");
+            tracing::warn!(bytes, "the audit log's last record was torn, and is cut off");
             let entry = Entry::new(self.clock.now(), Actor::Node, Action::LogCut);
-            first = Some(entry.number(Object::Bytes, cut));
+            cut = Some(entry.number(Object::Bytes, bytes));
         }
-        let (sequence, head) = (chain.sequence(), chain.head());
-        Ok(Open { file: file.try_clone()?, key, length, sequence, head, first })
+        let (sequence, head, key) = (chain.sequence(), chain.head(), chain.key());
+        Ok(Walked { key, length, sequence, head, cut })
     }
 
     /// A log that was there a moment ago does not begin anew.
-    fn refuse_to_begin_again(&self) -> Result<(), Error> {
+    pub(super) fn refuse_to_begin_again(&self) -> Result<(), Error> {
         let Some((record, head)) = self.known else { return Ok(()) };
         Err(Fault { record, offset: 0, flaw: Flaw::Headless { head } }.into())
     }
@@ -194,7 +249,12 @@ impl Log {
 }
 
 impl Open {
-    fn append(&mut self, entries: &[Entry], wanted: Wanted) -> Result<(), Error> {
+    pub(super) fn at(file: File, walked: Walked, key: Key) -> Self {
+        let Walked { length, sequence, head, cut, .. } = walked;
+        Self { file, key, length, sequence, head, first: cut }
+    }
+
+    pub(super) fn append(&mut self, entries: &[Entry], wanted: Wanted) -> Result<(), Error> {
         let (mut sequence, mut head) = (self.sequence, self.head);
         let mut bytes = Vec::new();
         for entry in self.first.iter().chain(entries) {
@@ -220,10 +280,10 @@ impl Open {
 }
 
 /// Holds the file against other writers, and against readers who want a whole end.
-struct Lock(File);
+pub(super) struct Lock(File);
 
 impl Lock {
-    fn take(file: &File) -> Result<Self, Error> {
+    pub(super) fn take(file: &File) -> Result<Self, Error> {
         for _ in 0..TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file.try_clone()?)),

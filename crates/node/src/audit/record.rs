@@ -54,9 +54,9 @@ pub(super) struct Body {
     pub(super) at: u64,
     pub(super) previous: Digest,
     actor: String,
-    action: String,
-    result: String,
-    objects: BTreeMap<String, String>,
+    pub(super) action: String,
+    pub(super) result: String,
+    pub(super) objects: BTreeMap<String, String>,
 }
 
 impl Header {

@@ -1,3 +1,5 @@
+mod rotation;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -40,9 +42,15 @@ impl Written {
 }
 
 fn log(folder: &Folder) -> Log {
-    let (file, key) = (folder.audit_log(), folder.audit_key());
-    let clock = Arc::new(ManualClock::at(Timestamp::from_milliseconds(1_000)));
-    Log { file, key, node: "north".parse().unwrap(), clock, open: None, known: None }
+    Log {
+        file: folder.audit_log(),
+        key: folder.audit_key(),
+        key_next: folder.audit_key_next(),
+        node: "north".parse().unwrap(),
+        clock: Arc::new(ManualClock::at(Timestamp::from_milliseconds(1_000))),
+        open: None,
+        known: None,
+    }
 }
 
 fn entry(number: u64) -> Entry {

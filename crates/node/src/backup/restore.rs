@@ -13,12 +13,13 @@ use store::{Clock, Database, Durability, FolderLock, SystemClock, journal, write
 
 use super::closing::{Closing, Shut};
 use super::{Backup, Contents, Misread, check};
+use crate::audit::key::Key;
 use crate::audit::{self, Action, Actor, Audit, Entry, Expectation, Record};
 use crate::config;
 use crate::folder::Folder;
 use crate::grant::{Person, Seal};
 use crate::registry::restores::{Restore, Spent};
-use crate::registry::{self, restores};
+use crate::registry::{self, grants, restores};
 
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +196,12 @@ impl Work {
         if policy == RestoredPolicy::Closed {
             fs::write(staged.policy(), NOBODY).map_err(at(&staged.policy()))?;
         }
-        let (ended, shut) = begin_epoch(&staged, &backup.contents.node, &restore, closing)?;
+        // The log that goes on may be signed with a later key than the backup's grants are.
+        let key = match audit_log {
+            AuditLog::Kept => key_of(folder),
+            AuditLog::OfBackup => None,
+        };
+        let (ended, shut) = begin_epoch((&staged, key), &backup.contents.node, &restore, closing)?;
         let folder = folder.clone();
         Ok(Self { folder, staged, backup, restore, audit_log, changes, ended, shut, policy })
     }
@@ -339,9 +345,7 @@ fn choose_policy(folder: &Folder, audit_log: AuditLog, since: &[Record]) -> Rest
 
 /// The records of a folder's log, where it is what its node wrote.
 fn verified(folder: &Folder) -> Option<Vec<Record>> {
-    let key = Some(audit::public_key(folder).ok()?);
-    audit::verify(audit::open(folder).ok()?, &Expectation { key, ..Expectation::default() })
-        .ok()?;
+    audit::verify_own(folder, Expectation::default()).ok()?;
     Some(records(folder))
 }
 
@@ -378,7 +382,7 @@ fn made_at(spent: &Spent) -> Option<Timestamp> {
 
 /// Brings the staged database to this program's tables, and opens the node's next life in it.
 fn begin_epoch(
-    staged: &Folder,
+    (staged, key): (&Folder, Option<Key>),
     node: &NodeId,
     restore: &Restore,
     closing: Closing,
@@ -387,12 +391,24 @@ fn begin_epoch(
     let opened = Database::open(&staged.database(), &components);
     let database = opened.map_err(registry::Error::from)?;
     let (kept, seal) = (restore.clone(), Seal::new(staged, node));
+    let before = audit::own_keys(staged);
     let by = Person { user: rustix::process::getuid().as_raw(), name: None };
     let begun = database.write_blocking(move |transaction| {
+        if let Some(key) = key {
+            grants::sign_anew(transaction, &seal, &before, &key)?;
+            let public = key.public();
+            seal.replace(key, public);
+        }
         let shut = closing.apply(transaction, (&seal, &by), kept.restored_at)?;
         Ok::<_, registry::Error>((restores::begin(transaction, kept)?, shut))
     });
     Ok(begun?)
+}
+
+/// The key that a folder's grants are signed with, or are about to be.
+fn key_of(folder: &Folder) -> Option<Key> {
+    let in_place = Key::load(&folder.audit_key());
+    in_place.or_else(|_| audit::next_key(folder)).ok()
 }
 
 fn move_aside(root: &Path, aside: &Path, name: &str) -> Result<bool, Error> {

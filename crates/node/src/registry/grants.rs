@@ -8,6 +8,8 @@ use store::{Transaction, rusqlite};
 
 use super::plans::{self, Decision};
 use super::{Error, column, restores};
+use crate::audit::PublicKey;
+use crate::audit::key::Key;
 use crate::grant::{Grant, Kept, Seal};
 
 /// Writes a grant under a new number, signed.
@@ -71,6 +73,29 @@ fn read(
         kept.push(Kept { number, grant, used: used(transaction, number)? });
     }
     Ok(kept)
+}
+
+/// Signs what one of these keys has signed with another key; gives how many grants that are. What none of them has
+/// signed stays as it is, and counts as no grant.
+pub(crate) fn sign_anew(
+    transaction: &Transaction<'_>,
+    seal: &Seal,
+    before: &[PublicKey],
+    key: &Key,
+) -> Result<u64, Error> {
+    let mut select = transaction.prepare("SELECT number, body, signature FROM node_grants")?;
+    let rows = select.query_map([], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    let rows: Vec<(i64, String, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
+    let mut signed = 0;
+    for (number, body, signature) in rows {
+        let Some(renewed) = seal.renewed((&body, &signature), before, key) else { continue };
+        let update = "UPDATE node_grants SET signature = ?2 WHERE number = ?1";
+        transaction.execute(update, params![number, renewed])?;
+        signed += 1;
+    }
+    Ok(signed)
 }
 
 /// The plan that each grant was given for, as its row says, whatever its signature.

@@ -91,3 +91,33 @@ fn a_sheet_tells_of_a_period_and_says_first_whether_the_log_is_whole() {
     assert_eq!(answer.status, 1, "{}", answer.transcript());
     assert!(sheet().contains("THE LOG IS DAMAGED"), "{}", sheet());
 }
+
+#[test]
+fn a_key_is_replaced_and_one_that_is_lost_too() {
+    let place = place();
+    let audit = |words: &[&'static str]| [&["node", "audit"], words, &["--dir", "north"]].concat();
+    place.snapshot("node-audit-rotate-key-there", &audit(&["rotate-key", "--lost"]));
+    let first = place.document(&audit(&["verify"]))["key"].clone();
+    place.snapshot("node-audit-rotate-key", &audit(&["rotate-key"]));
+    place.snapshot("node-audit-rotate-key-json", &audit(&["rotate-key", "--json"]));
+    place.snapshot("node-audit-verify-rotated", &audit(&["verify"]));
+    place.done(&audit(&["export", "north.audit"]));
+    let first = first.as_str().expect("is a text");
+    place.done(&["node", "audit", "verify", "north.audit", "--key", first]);
+
+    std::fs::remove_file(place.path("north/audit/key")).expect("it is there");
+    place.snapshot("node-audit-verify-no-key", &audit(&["verify"]));
+    place.snapshot("node-audit-rotate-key-none", &audit(&["rotate-key"]));
+    place.snapshot("node-audit-rotate-key-lost", &audit(&["rotate-key", "--lost"]));
+    place.snapshot("node-audit-verify-lost", &audit(&["verify"]));
+    place.snapshot("node-audit-verify-lost-json", &audit(&["verify", "--json"]));
+    place.snapshot("node-audit-list-keys", &audit(&["list", "--action", "log"]));
+    place.done(&audit(&["export", "north.audit"]));
+    let answer = place.run(&["node", "audit", "verify", "north.audit", "--key", first]);
+    assert_eq!(answer.status, 1, "{}", answer.transcript());
+    let place_of_the_break = answer.errors.contains("error: record 7 ");
+    assert!(place_of_the_break && answer.errors.contains("was lost"), "{}", answer.transcript());
+    place.done(&audit(&["report", "--output", "sheet.html"]));
+    let sheet = std::fs::read_to_string(place.path("sheet.html")).expect("it was written");
+    assert!(sheet.contains("A key was lost:") && sheet.contains("Key before"), "{sheet}");
+}

@@ -160,6 +160,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[ID]"),
     ("sha256:[0-9a-f]{64}", "sha256:[DIGEST]"),
     ("ed25519:[0-9a-f]{64}", "ed25519:[KEY]"),
+    ("key_signature=[0-9a-f]{128}", "key_signature=[SIGNATURE]"),
     (r"owner:\d+(:[A-Za-z0-9._$-]+)? *", "owner:[USER] "),
     ("ACTOR +ACTION", "ACTOR  ACTION"),
     (r"127\.0\.0\.1:[2-9][0-9]{4}\b|127\.0\.0\.1:1[0-9]{4}\b", "127.0.0.1:[PORT]"),

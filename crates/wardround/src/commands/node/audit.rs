@@ -3,6 +3,7 @@
 mod export;
 mod list;
 mod report;
+mod rotate_key;
 mod verify;
 
 use clap::Subcommand;
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Write a sheet about a period, for whoever answers for the protection of data.
     #[command(after_help = report::HELP)]
     Report(report::Arguments),
+    /// Sign the log and the grants with another key from now on.
+    #[command(after_help = rotate_key::HELP)]
+    RotateKey(rotate_key::Arguments),
 }
 
 pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
@@ -35,6 +39,9 @@ pub(super) fn run(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Verify(arguments) => verify::run(&arguments, printer),
         Command::Export(arguments) => export::run(arguments, printer),
         Command::Report(arguments) => report::run(arguments, printer),
+        Command::RotateKey(arguments) => {
+            crate::commands::connection::wait(rotate_key::run(arguments, printer))
+        }
     }
 }
 
@@ -51,9 +58,12 @@ fn refused(error: &InspectionError) -> Failure {
         InspectionError::Fault(_) => failure.hint(DAMAGE_HINT),
         InspectionError::Absent => failure
             .hint("`wardround node start` or the first `wardround node dataset add` begins it"),
-        InspectionError::Key(_) | InspectionError::Copy(_) => failure,
+        InspectionError::Key(_) | InspectionError::OtherKey { .. } => failure.hint(KEY_HINT),
+        InspectionError::Copy(_) => failure,
     }
 }
 
+const KEY_HINT: &str = "bring the key back from a backup, for this user only (mode 600); where it is lost for good, \
+                        `wardround node audit rotate-key --lost` goes on without it";
 const DAMAGE_HINT: &str = "keep the file as it is for whoever looks into it; \
                            docs/errors/audit.unavailable.md says how a node goes on";

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::SystemTime;
 
-use node::audit::{InspectionError, Record, Verified};
+use node::audit::{EarlierKey, Handover, InspectionError, Record, Verified};
 
 use super::super::list::instant_of;
 use super::period::{Period, Round, object};
@@ -63,10 +63,11 @@ impl Sheet<'_> {
                 out,
                 "<p class=\"good\"><b>The log is whole.</b> All of its {} records, those before and after \
                  this period included, are signed and follow each other.<br>Key <code>{}</code><br>Head \
-                 <code>{}</code>{}</p>",
+                 <code>{}</code>{}{}</p>",
                 verified.records,
                 Text(&verified.key),
                 verified.head,
+                keys(verified),
                 signed(verified)
             ),
             Ok(None) => writeln!(out, "<p class=\"good\"><b>Nothing was recorded yet.</b></p>"),
@@ -125,6 +126,24 @@ impl Sheet<'_> {
         self.period.rounds.iter().try_for_each(|round| row(out, round))?;
         writeln!(out, "</table>")
     }
+}
+
+/// Which keys signed before the last one, and what each of them vouches for.
+fn keys(verified: &Verified) -> String {
+    let told = |earlier: &EarlierKey| {
+        let EarlierKey { key, last_record, end, .. } = earlier;
+        let key = Text(key);
+        match end {
+            Handover::Rotated => {
+                format!("<br>Key before, up to record {last_record}: <code>{key}</code>")
+            }
+            Handover::Lost => format!(
+                "<br><b>A key was lost:</b> <code>{key}</code> vouches for the records up to {last_record}; what \
+                 follows hangs on the next key."
+            ),
+        }
+    };
+    verified.earlier_keys.iter().map(told).collect()
 }
 
 /// Up to where somebody else has signed the log.
