@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::User;
+use crate::system::LimitNumber;
 
 /// The most that a confined process may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +86,7 @@ const OTHERS: u64 = 64;
 /// One limit as the system knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Resource {
-    pub(crate) number: u32,
+    pub(crate) number: LimitNumber,
     pub(crate) soft: u64,
     pub(crate) hard: u64,
 }

@@ -174,8 +174,15 @@ pub(crate) fn drop_capabilities() -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The number of a limit, in whose type C libraries differ.
+#[cfg(target_env = "gnu")]
+pub(crate) type LimitNumber = libc::__rlimit_resource_t;
+/// The number of a limit, in whose type C libraries differ.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) type LimitNumber = libc::c_int;
+
 /// Sets a limit, named by the system's number for it.
-pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
+pub(crate) fn set_limit(resource: LimitNumber, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure lives through the call.
     let answer = unsafe { libc::setrlimit(resource, &raw const limit) };
