@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dataset::Interrupt;
 use parameters::Reader;
-use protocol::{ArtifactReference, Code, MetricsReport, Phase, RuntimeKind, Warning};
+use protocol::{ArtifactReference, Code, Detail, MetricsReport, Phase, RuntimeKind, Warning};
 use round::{Export, Failure, Outcome};
 use runtime::{
     Assignment, DataGrant, KeptState, NativeRuntime, Runtime, StatisticsRuntime, Validated,
@@ -200,7 +200,8 @@ impl Thread {
             exclusions: &dataset.exclusions,
             minimum_samples,
         };
-        let summary = instance.open_data(&grant, &mut monitor)?;
+        let opened = instance.open_data(&grant, &mut monitor);
+        let summary = opened.map_err(|failure| too_few(failure, minimum_samples))?;
         if let Some(cohorts) = instance.cohorts().map(<[_]>::to_vec) {
             let terms = self.terms()?;
             statistics::guard(&self.work, &terms, cohorts)?;
@@ -382,6 +383,17 @@ fn too_weak(mut failure: runtime::Failure, dataset: &Dataset, minimum: Level) ->
         failure.local = format!("dataset {dataset} demands level {minimum}: {}", failure.local);
     }
     failure
+}
+
+/// Names the bound that too few rows have missed. How many there are is not said: the bound is there because they are few.
+fn too_few(failure: runtime::Failure, minimum: u64) -> runtime::Failure {
+    if failure.code != Code::DataTooFewSamples || failure.detail.is_some() {
+        return failure;
+    }
+    let rule = "is more than the dataset has, or than is left of it to work on".to_owned();
+    let key = "minimum_samples".to_owned();
+    let detail = Detail::Argument { key, value: Value::from(minimum), rule };
+    runtime::Failure { detail: Some(Box::new(detail)), ..failure }
 }
 
 /// A path that means the same in a process with another working folder.

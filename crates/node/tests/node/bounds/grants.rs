@@ -71,6 +71,10 @@ async fn exceed(scene: &mut Scene, key: &str) {
         "minimum_samples" => {
             // The table has 202 rows, of which 162 are trained on.
             let reply = grants(scene, ("minimum_samples = 162", "minimum_samples = 163")).await;
+            let Some(Detail::Argument { key: bound, value, .. }) = reply.detail else {
+                panic!("the bound is named")
+            };
+            assert_eq!((bound.as_str(), value), (key, json!(163)));
             assert_eq!((reply.code, reply.update), (Code::DataTooFewSamples, None));
             scene.grant("minimum_samples = 203").await;
             let rule = "of the plan's grant is more than the dataset has".to_owned();
