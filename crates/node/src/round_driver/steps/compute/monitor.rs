@@ -22,6 +22,15 @@ pub(super) struct ScalarMonitor {
     count: ScalarCount,
     terms: Arc<Terms>,
     due: Option<Instant>,
+    few: Few,
+}
+
+/// What was measured over batches of few rows, until they are enough together.
+#[derive(Default)]
+struct Few {
+    samples: u64,
+    /// Of each value its sum, each batch with the weight of its rows.
+    sums: Vec<(String, f64)>,
 }
 
 impl ScalarMonitor {
@@ -40,6 +49,7 @@ impl ScalarMonitor {
             count,
             terms,
             due,
+            few: Few::default(),
         }
     }
 
@@ -47,19 +57,49 @@ impl ScalarMonitor {
         self.count
     }
 
-    /// What was measured over few rows stays, here as in the reply: of a validation all its rows, while training those of
-    /// the batch, whose loss would else be one patient's.
-    fn is_withheld(&self, measurement: &Measurement) -> bool {
-        let samples = match measurement.stage {
-            Stage::Training { .. } => measurement.batch_samples,
-            Stage::ValidatingGlobal | Stage::ValidatingLocal => measurement.total_samples,
-        };
-        samples < self.terms.minimum_validation_samples
+    /// What may be told of a measurement: what was measured over few rows stays, here as in the reply. Of a validation
+    /// those are all its rows; while training they are the batch's, whose loss would else be one patient's: batches are
+    /// told together, by their mean, once they have enough rows.
+    fn among_enough(&mut self, measurement: Measurement) -> Option<Measurement> {
+        let enough = self.terms.minimum_validation_samples;
+        if !matches!(measurement.stage, Stage::Training { .. }) {
+            return (measurement.total_samples >= enough).then_some(measurement);
+        }
+        if self.few.samples == 0 && measurement.batch_samples >= enough {
+            return Some(measurement);
+        }
+        self.few.add(measurement.batch_samples, &measurement.metrics);
+        if self.few.samples < enough {
+            return None;
+        }
+        let (batch_samples, metrics) = std::mem::take(&mut self.few).mean();
+        Some(Measurement { batch_samples, metrics, ..measurement })
     }
 
     fn may_leave(&self, name: &str, value: f64) -> bool {
         let is_loss = name.eq_ignore_ascii_case(LOSS);
         value.is_finite() && (is_loss || self.declared.iter().any(|declared| declared == name))
+    }
+}
+
+impl Few {
+    #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer rows than 2^53")]
+    fn add(&mut self, samples: u64, metrics: &[(String, f64)]) {
+        self.samples += samples;
+        for (name, value) in metrics {
+            let weighted = value * samples as f64;
+            match self.sums.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += weighted,
+                None => self.sums.push((name.clone(), weighted)),
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer rows than 2^53")]
+    fn mean(self) -> (u64, Vec<(String, f64)>) {
+        let samples = self.samples as f64;
+        let means = self.sums.into_iter().map(|(name, sum)| (name, sum / samples));
+        (self.samples, means.collect())
     }
 }
 
@@ -70,9 +110,7 @@ impl Monitor for ScalarMonitor {
             self.count.dropped += 1;
             return;
         }
-        if self.is_withheld(&measurement) {
-            return;
-        }
+        let Some(measurement) = self.among_enough(measurement) else { return };
         let Measurement { stage, mut metrics, .. } = measurement;
         metrics.retain(|(name, value)| self.may_leave(name, *value));
         self.terms.metrics.apply(&mut metrics);
