@@ -101,7 +101,7 @@ async fn many_scalars_cost_few_commits_and_none_is_lost_or_told_twice() {
     }
     let written = async {
         while counts().0 < 2_000 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     soon("the last scalar", written).await;
@@ -116,7 +116,7 @@ async fn many_scalars_cost_few_commits_and_none_is_lost_or_told_twice() {
     teller.tell(2_001..2_002).await;
     let written = async {
         while counts().0 < 2_001 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     soon("the new one among the known", written).await;

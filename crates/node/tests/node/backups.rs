@@ -29,7 +29,7 @@ async fn delivered(node: &Running, round: RoundId) {
         while node.handle.administration().round_show(round).await.unwrap().row.stage
             != Stage::Delivered
         {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it is taken");
@@ -169,7 +169,7 @@ async fn a_round_that_was_under_way_in_the_backup_does_not_go_on() {
             .await
             .map_or(true, |details| details.row.stage != Stage::Running)
         {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it trains");

@@ -185,7 +185,7 @@ async fn a_delivered_round_is_forgotten_after_its_days_and_an_open_one_is_not() 
                 if left == expected {
                     return;
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), forgotten).await.expect("old rounds go");

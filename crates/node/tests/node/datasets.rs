@@ -129,7 +129,7 @@ async fn a_dataset_demands_more_of_the_sandbox_than_its_node_and_never_less() {
     let owner = scene.node.handle.administration().clone();
     let tested = async {
         while owner.status().await.unwrap().sandbox.is_none() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), tested).await.expect("the node tests itself");

@@ -170,7 +170,7 @@ async fn settled(scene: &Scene, what: &str) {
             if delivered && scratch == 0 && artifacts.iter().all(known) {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     let settled = tokio::time::timeout(Duration::from_secs(60), settling).await;

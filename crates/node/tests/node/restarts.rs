@@ -112,7 +112,7 @@ pub(crate) async fn delivered(node: &Running, request: &TrainRequest) {
             if row.stage == node::registry::rounds::Stage::Delivered {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it is delivered");

@@ -28,7 +28,7 @@ async fn until(node: &Running, clock: &ManualClock, what: KeptKind, expected: u6
     let waiting = async {
         while count(node, what).await != expected {
             clock.advance(Duration::from_secs(60));
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     let waiting = tokio::time::timeout(Duration::from_secs(60), waiting);
