@@ -44,6 +44,16 @@ fn everything_it_promises_is_left_in_its_folder() {
         assert!(demo.last["alone"][hospital].is_number(), "{}", demo.last);
     }
     assert!(demo.last["pooled"].is_number(), "{}", demo.last);
+    // Its processes speak TLS, as members who joined with tokens.
+    for hospital in ["north", "south", "east"] {
+        let config = demo.read(&format!("hospitals/{hospital}/node.toml"));
+        assert!(config.contains("coordinator = \"https://"), "{config}");
+    }
+    let log = demo.read("coordinator.log");
+    for member in ["node:north", "node:south", "node:east", "researcher:demo"] {
+        let joined = format!("a member has enrolled member={member}");
+        assert!(log.contains(&joined), "{joined}: {log}");
+    }
 
     let model = Predictor::open(&demo.path("model.safetensors")).expect("it describes itself");
     let table = demo.path("hold-out.csv");
