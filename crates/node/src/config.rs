@@ -43,7 +43,7 @@ pub struct Config {
     /// At most so many scalar messages leave the node in a round.
     #[serde(default = "default_scalars_per_round")]
     pub scalars_per_round: u64,
-    /// The largest L2 norm of an update, where the owner sets one.
+    /// The largest L2 norm of what an update changes in the model, where the owner sets one.
     #[serde(default)]
     pub maximum_update_norm: Option<f64>,
     /// The most bytes of memory that a round may need, where the owner sets a limit.
@@ -310,7 +310,7 @@ minimum_validation_samples = 10
 # At most so many scalar messages leave the node in a round.
 scalars_per_round = 1000
 
-# Refuse updates with an L2 norm above this. Without the key there is no bound.
+# Refuse updates that change the model by an L2 norm above this. Without the key there is no bound.
 # maximum_update_norm = 1000.0
 
 # Refuse rounds that need more memory than this, in bytes. Without the key there is no bound.

@@ -29,9 +29,11 @@ pub(crate) struct Refusal {
     pub(crate) text: String,
 }
 
-/// Judges an update's file: the declared tensors and nothing else, every value finite, the norm within its bound.
+/// Judges an update's file: the declared tensors and nothing else, every value finite, and its change of the parameters
+/// that the round began with within the owner's bound. Those are needed only where there is one.
 pub(crate) fn check_update(
     path: &Path,
+    received: Option<&Path>,
     declaration: &Declaration,
     terms: &Terms,
 ) -> Result<(), Refusal> {
@@ -59,7 +61,7 @@ pub(crate) fn check_update(
         return Err(Refusal::beyond("update_bytes", count(limit), count(size), text));
     }
     reader.check_finite().map_err(refused)?;
-    check_norm(&reader, terms)
+    check_norm(&reader, received, terms)
 }
 
 /// Takes out of a report what may not leave; tells what was taken.
@@ -94,13 +96,16 @@ pub(crate) fn filter_metrics(
     warnings
 }
 
-fn check_norm(reader: &Reader, terms: &Terms) -> Result<(), Refusal> {
+fn check_norm(reader: &Reader, received: Option<&Path>, terms: &Terms) -> Result<(), Refusal> {
     let Some(limit) = terms.maximum_update_norm else { return Ok(()) };
-    let norm = reader.l2_norm().map_err(refused)?;
+    let received = received.ok_or_else(|| denied("the parameters that it changes are gone"))?;
+    let received = Reader::open(received).map_err(refused)?;
+    let norm = reader.l2_distance(&received).map_err(refused)?;
     if norm <= limit {
         return Ok(());
     }
-    let text = format!("the update has norm {norm}, at most {limit} may leave");
+    let text =
+        format!("the update changes the model by a norm of {norm}, at most {limit} may leave");
     Err(Refusal::beyond("update_norm", limit, norm, text))
 }
 
@@ -173,12 +178,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.safetensors");
         std::fs::write(&path, bytes).unwrap();
+        let received = folder.path().join("received.safetensors");
+        std::fs::write(&received, model([10.0, 10.0]).to_bytes(None).unwrap()).unwrap();
         let declaration = Declaration {
             schema: model([0.0, 0.0]).schema().unwrap(),
             description: None,
             metrics: Vec::new(),
         };
-        check_update(&path, &declaration, terms)
+        check_update(&path, Some(&received), &declaration, terms)
     }
 
     #[test]
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn a_norm_above_the_bound_is_refused_with_both_numbers() {
         let policy = Terms::of_tests("maximum_update_norm = 1.0");
-        let refusal = check(&model([3.0, 4.0]).to_bytes(None).unwrap(), &policy).unwrap_err();
+        let refusal = check(&model([13.0, 14.0]).to_bytes(None).unwrap(), &policy).unwrap_err();
         assert_eq!(
             refusal.failure.detail,
             Some(Detail::Bound { bound: "update_norm".to_owned(), limit: 1.0, requested: 5.0 })

@@ -13,6 +13,9 @@ pub enum Error {
     /// A list of tensors is not a schema.
     #[error(transparent)]
     Schema(#[from] schema::Error),
+    /// Two files that are compared have different tensors.
+    #[error("the two files have different tensors")]
+    OtherTensors,
     /// There is no tensor of this name.
     #[error("there is no tensor {name:?}")]
     UnknownTensor {

@@ -38,6 +38,28 @@ impl Norm {
         }
     }
 
+    /// Adds the difference of two chunks of the same tensor.
+    pub(crate) fn add_difference(&mut self, dtype: Dtype, bytes: &[u8], others: &[u8]) {
+        if !dtype.is_float() {
+            return;
+        }
+        let widen = Operations::of(dtype).widen;
+        let (mut numbers, mut subtrahends) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let size = BLOCK * dtype.size();
+        for (block, other) in bytes.chunks(size).zip(others.chunks(size)) {
+            let length = block.len() / dtype.size();
+            let (numbers, subtrahends) = (&mut numbers[..length], &mut subtrahends[..length]);
+            widen(block, numbers);
+            widen(other, subtrahends);
+            for (group, others) in numbers.chunks(LANES).zip(subtrahends.chunks(LANES)) {
+                for ((lane, number), other) in self.lanes.iter_mut().zip(group).zip(others) {
+                    let difference = number - other;
+                    *lane += difference * difference;
+                }
+            }
+        }
+    }
+
     pub(crate) fn value(&self) -> f64 {
         self.lanes.iter().sum::<f64>().sqrt()
     }

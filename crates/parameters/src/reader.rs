@@ -151,6 +151,29 @@ impl Reader {
         Ok(norm.value())
     }
 
+    /// Computes the Euclidean distance to other parameters with the same tensors: the norm of their difference, over
+    /// the same elements and in the same order as [`Reader::l2_norm`]. Both files are read once, in bounded memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherTensors`] where the tensors' names, types or shapes differ; else if a file cannot be read.
+    pub fn l2_distance(&self, other: &Self) -> Result<f64, Error> {
+        if self.schema() != other.schema() {
+            return Err(Error::OtherTensors);
+        }
+        let mut norm = inspect::Norm::default();
+        let mut others = vec![0; CHUNK_ELEMENTS * Dtype::F64.size()];
+        self.visit_chunks(|tensor, start, bytes| {
+            let unknown = || Error::UnknownTensor { name: tensor.name.clone() };
+            let index = other.schema().position(&tensor.name).ok_or_else(unknown)?;
+            let others = &mut others[..bytes.len()];
+            other.read_at(index, (start * tensor.dtype.size()) as u64, others)?;
+            norm.add_difference(tensor.dtype, bytes, others);
+            Ok::<(), Error>(())
+        })?;
+        Ok(norm.value())
+    }
+
     /// Reads one tensor into memory.
     ///
     /// # Errors

@@ -244,6 +244,30 @@ fn the_norm_is_that_of_all_floats_together() {
 }
 
 #[test]
+fn the_distance_is_the_norm_of_the_change_and_needs_the_same_tensors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, values: &[f32], half: f64, count: f64| {
+        let path = folder.path().join(name);
+        let mut model = Parameters::new();
+        model.insert("a", Tensor::from_f32(&[values.len()], values).expect("filled")).expect("new");
+        let half = Tensor::from_f64(Dtype::F16, &[1], &[half]).expect("filled");
+        model.insert("b", half).expect("new");
+        let count = Tensor::from_f64(Dtype::I64, &[1], &[count]).expect("filled");
+        model.insert("c", count).expect("new");
+        model.write(&path, None, Durability::Renamed).expect("written");
+        Reader::open(&path).expect("good")
+    };
+    let before = write("before", &vec![10.0; 140_000], 300.0, 1.0);
+    let after = write("after", &vec![11.0; 140_000], 0.0, 1e6);
+    let distance = after.l2_distance(&before).expect("readable");
+    assert_eq!(distance, (140_000.0_f64 + 90_000.0).sqrt());
+    assert_eq!(before.l2_distance(&after).expect("readable").to_bits(), distance.to_bits());
+    assert_eq!(after.l2_distance(&after).expect("readable"), 0.0);
+    let shorter = write("shorter", &[11.0], 0.0, 1.0);
+    assert!(matches!(after.l2_distance(&shorter), Err(Error::OtherTensors)));
+}
+
+#[test]
 fn differences_name_missing_unexpected_and_changed_tensors() {
     let schema = |tensors: &[(&str, Dtype, &[usize])]| {
         let describe =

@@ -365,7 +365,7 @@ pub struct HeldUpdate {
     pub sample_count: u64,
     /// Its tensors, by name, with their shapes.
     pub tensors: BTreeMap<String, Vec<usize>>,
-    /// Its L2 norm.
+    /// The L2 norm of what it changes in the parameters that the round began with, where those are still here.
     pub norm: Option<f64>,
 }
 

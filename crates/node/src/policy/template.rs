@@ -33,7 +33,7 @@ pub(crate) const TEMPLATE: &str = r#"# The policy of a Wardround node: who may d
 # Fewer rows than this, and a dataset is not worked on. The larger of this and node.toml's counts.
 # minimum_samples = 50
 
-# An update that is larger does not leave: by its L2 norm, by the bytes of its file.
+# An update that is larger does not leave: by the L2 norm of what it changes in the model, by the bytes of its file.
 # maximum_update_norm = 100.0
 # maximum_update_bytes = 104857600
 

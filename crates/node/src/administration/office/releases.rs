@@ -35,26 +35,31 @@ impl Office {
             let row = rounds::by_id(transaction, round)?.ok_or_else(unknown)?;
             let not_held = || registry::Error::NotHeld { round: round.to_string() };
             let digest = row.held.as_ref().ok_or_else(not_held)?.update.digest;
-            let (mut plan, mut samples) = (None, 0);
+            let (mut asked, mut samples) = (None, 0);
             for (event, _) in rounds::records(transaction, round)? {
                 match event {
-                    Event::Accepted { request } => plan = Some(request.plan.digest),
+                    Event::Accepted { request } => {
+                        asked = Some((request.plan.digest, request.parameters.digest));
+                    }
                     Event::Answered { outcome: Outcome::Exported { export }, .. } => {
                         samples = export.sample_count;
                     }
                     _ => {}
                 }
             }
-            Ok((row, digest, plan.ok_or_else(unknown)?, samples))
+            Ok((row, digest, asked.ok_or_else(unknown)?, samples))
         });
-        let (row, digest, plan, sample_count) = found.await?;
+        let (row, digest, (plan, parameters), sample_count) = found.await?;
         let store = self.site.carrier.store().clone();
         let looked = blocking(move || {
             let file = store.open_verified(&digest).ok()?.path.clone();
             let reader = Reader::open(&file).ok()?;
             let tensors = reader.schema().tensors();
             let tensors = tensors.iter().map(|one| (one.name.clone(), one.shape.clone())).collect();
-            Some((file, tensors, reader.l2_norm().ok()))
+            let received = store.open_verified(&parameters).ok();
+            let received = received.and_then(|received| Reader::open(&received.path).ok());
+            let norm = received.and_then(|received| reader.l2_distance(&received).ok());
+            Some((file, tensors, norm))
         });
         let (file, tensors, norm) = match looked.await {
             Some((file, tensors, norm)) => (Some(file), tensors, norm),

@@ -46,9 +46,7 @@ pub(super) async fn plan(work: &mut Work, bench: &mut Bench) -> Result<Outcome, 
 
 /// Phase 5: fetches and verifies the global parameters, and looks whether they are a parameters file.
 pub(super) async fn parameters(work: &mut Work, bench: &mut Bench) -> Result<Outcome, Fault> {
-    let fetched = fetch(work, Phase::Parameters, &work.request.parameters.clone()).await;
-    let fetched =
-        fetched.map_err(|error| Fault::new(Code::ParametersUnavailable, chain(&error)))?;
+    let fetched = received(work, Phase::Parameters).await?;
     let path = fetched.path.clone();
     let look = move || Reader::open(&path).map(drop);
     // A short file was written or read a moment ago: to look at its head takes no time.
@@ -59,6 +57,12 @@ pub(super) async fn parameters(work: &mut Work, bench: &mut Bench) -> Result<Out
     opened.map_err(|error| Fault::new(Code::ParametersInvalid, chain(&error)))?;
     bench.parameters = Some(fetched);
     Ok(Outcome::ParametersFetched)
+}
+
+/// The parameters with which the round begins.
+pub(super) async fn received(work: &Work, phase: Phase) -> Result<Fetched, Fault> {
+    let fetched = fetch(work, phase, &work.request.parameters.clone()).await;
+    fetched.map_err(|error| Fault::new(Code::ParametersUnavailable, chain(&error)))
 }
 
 /// Phase 15: offers the update, or keeps a short one for the reply; a coordinator that cannot be reached is no failure.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use training_plan::arguments::TrainingArguments;
 
 use super::super::bench::Bench;
-use super::{Fault, Work, release, statistics};
+use super::{Fault, Work, fetch, release, statistics};
 use crate::approval::{self, Question};
 use crate::carrier::blocking;
 use crate::devices::DeviceOptions;
@@ -297,11 +297,21 @@ async fn check_update(
         RuntimeKind::Statistics => Arc::new(terms.of_counts()),
         RuntimeKind::Native | RuntimeKind::Python => Arc::clone(terms),
     };
+    // After a restart they may have to be fetched again.
+    let received = match terms.maximum_update_norm {
+        Some(_) => Some(fetch::received(work, Phase::Egress).await?),
+        None => None,
+    };
     let store = work.site.carrier.store().clone();
     let is_short = update.size <= SHORT;
     let judge = move || match store.open_verified(&update.digest) {
-        Ok(artifact) => egress::check_update(&artifact.path, &declaration, &terms)
-            .map_err(|refusal| Fault::new(*refusal.failure, refusal.text)),
+        Ok(artifact) => egress::check_update(
+            &artifact.path,
+            received.as_ref().map(|received| &*received.path),
+            &declaration,
+            &terms,
+        )
+        .map_err(|refusal| Fault::new(*refusal.failure, refusal.text)),
         Err(error) => Err(Fault::new(Code::NodeInternal, chain(&error))),
     };
     // To read a short file takes less time than to wake a thread for it.

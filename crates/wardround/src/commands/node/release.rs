@@ -103,7 +103,7 @@ fn people(shown: &HeldUpdate) -> String {
         text.push_str(&format!("  decision    {word}\n"));
     }
     if let Some(norm) = shown.norm {
-        text.push_str(&format!("  norm        {norm:.6}\n"));
+        text.push_str(&format!("  changes     the model by a norm of {norm:.6}\n"));
     }
     if let Some(file) = &shown.file {
         text.push_str(&format!("  file        {}\n", file.display()));
