@@ -203,7 +203,8 @@ pub(crate) async fn open_authority(
     }
     let clock = Arc::clone(clock);
     let time = Time::new(move || clock.now());
-    Ok(Authority::open(&folder, config.certified_names(), time)?)
+    let authority = Authority::open(&folder, config.certified_names(), time)?;
+    Ok(authority.with_member_life(Duration::from_secs(config.certificate_seconds)))
 }
 
 /// Does what the operator asks for.

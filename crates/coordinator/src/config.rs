@@ -13,6 +13,8 @@ use store::configuration::{self, Configuration, Form};
 use store::{Clock, Durability, SystemClock, write_whole};
 use transport::Address;
 
+use crate::membership::LONGEST_LIFE;
+
 /// All that a coordinator is told before it starts.
 ///
 /// Every key stands in `coordinator.toml`; the environment variable `WARDROUND_COORDINATOR_<KEY>` wins over it.
@@ -28,6 +30,8 @@ pub struct Config {
     pub address: String,
     /// Further names and addresses that the coordinator's certificate is for.
     pub names: Vec<String>,
+    /// Seconds that a member's certificate is good; it is renewed when two thirds have passed.
+    pub certificate_seconds: u64,
     /// Serves plain loopback, where callers say who they are and are believed: for tests and benchmarks.
     #[serde(skip)]
     pub insecure_loopback: bool,
@@ -141,6 +145,10 @@ impl Config {
         if !config.address.is_empty() && config.address.parse::<Address>().is_err() {
             return Err(read.broken("address", "must be of the form https://host:port").into());
         }
+        if !(SHORTEST_LIFE..=LONGEST_LIFE.as_secs()).contains(&config.certificate_seconds) {
+            let rule = "must be from 10 to 5184000 seconds, which are 60 days";
+            return Err(read.broken("certificate_seconds", rule).into());
+        }
         if config.names.iter().any(|name| !is_certifiable(name)) {
             return Err(read.broken("names", "must be host names and IP addresses").into());
         }
@@ -224,6 +232,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             address: String::new(),
             names: Vec::new(),
+            certificate_seconds: LONGEST_LIFE.as_secs(),
             insecure_loopback: false,
             connections: 1024,
             connections_per_address: 256,
@@ -249,12 +258,16 @@ fn is_certifiable(name: &str) -> bool {
 /// The configuration's file in its folder.
 const FILE: &str = "coordinator.toml";
 
+/// Seconds below which a certificate could not be renewed in time.
+const SHORTEST_LIFE: u64 = 10;
+
 const VARIABLES: &str = "WARDROUND_COORDINATOR_";
 
 const TEMPLATE_KEYS: &[&str] = &[
     "listen",
     "address",
     "names",
+    "certificate_seconds",
     "connections",
     "connections_per_address",
     "open_experiments",
@@ -278,6 +291,8 @@ listen = "127.0.0.1:7400"
 address = ""
 # Further host names and addresses that the coordinator's certificate is for; this machine's and those above always are.
 names = []
+# Seconds that a member's certificate is good: 60 days, and no more. Members renew theirs when two thirds have passed.
+certificate_seconds = 5184000
 # Most connections at once, and from one address.
 connections = 1024
 connections_per_address = 256

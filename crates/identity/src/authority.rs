@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::{Digest, Timestamp};
 use rcgen::Issuer;
@@ -22,6 +23,7 @@ pub struct Authority {
     key: SecretKey,
     certificate: CertificateDer<'static>,
     names: Vec<String>,
+    member_life: Duration,
     time: Time,
     shown: Arc<Shown>,
     shown_until: Mutex<Timestamp>,
@@ -119,7 +121,14 @@ impl Authority {
         let certificate = certificate.filter(is_own).ok_or(Error::Damaged { path })?;
         let (shown, until) = own(&key, &certificate, &names, time.now())?;
         let (shown, shown_until) = (Arc::new(Shown::new(shown)), Mutex::new(until));
-        Ok(Self { key, certificate, names, time, shown, shown_until })
+        let member_life = Duration::from_secs(certificate::MEMBER_DAYS * 24 * 60 * 60);
+        Ok(Self { key, certificate, names, member_life, time, shown, shown_until })
+    }
+
+    /// Issues members certificates that are good for so long, in whole seconds, in place of 60 days.
+    #[must_use]
+    pub fn with_member_life(self, member_life: Duration) -> Self {
+        Self { member_life, ..self }
     }
 
     /// The SHA-256 of the authority's public key, which tokens name it by.
@@ -144,7 +153,8 @@ impl Authority {
     /// Returns [`Error::Certificate`] where the machine has no randomness or no time.
     pub fn issue(&self, request: &Request) -> Result<Issued, Error> {
         let bound = (&request.member, &request.identity);
-        let parameters = certificate::of_member(&request.tls, bound, self.time.now())?;
+        let term = (self.time.now(), self.member_life);
+        let parameters = certificate::of_member(&request.tls, bound, term)?;
         let certificate = sign(&self.key, &request.tls, &parameters)?;
         let certified = Certified::read(&certificate)?;
         let chain = vec![certificate.to_vec(), self.certificate.to_vec()];

@@ -1,5 +1,7 @@
 //! Certificates: what is written into them, and what is read from them.
 
+use std::time::Duration;
+
 use protocol::{Digest, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -88,7 +90,7 @@ fn parse<'der>(certificate: &'der CertificateDer<'_>) -> Result<X509Certificate<
 
 /// What an authority writes of itself.
 pub(crate) fn of_authority(key: &PublicKey, now: Timestamp) -> Result<CertificateParams, Error> {
-    let mut parameters = start(key, (now, AUTHORITY_DAYS))?;
+    let mut parameters = start(key, (now, AUTHORITY_DAYS * DAY))?;
     parameters.distinguished_name.push(DnType::CommonName, authority_name(key));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -101,7 +103,7 @@ pub(crate) fn of_coordinator(
     names: &[String],
     now: Timestamp,
 ) -> Result<CertificateParams, Error> {
-    let mut parameters = start(key, (now, SERVER_DAYS))?;
+    let mut parameters = start(key, (now, SERVER_DAYS * DAY))?;
     parameters.distinguished_name.push(DnType::CommonName, "Wardround coordinator");
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -118,9 +120,9 @@ pub(crate) fn of_coordinator(
 pub(crate) fn of_member(
     key: &PublicKey,
     (member, identity): (&Member, &PublicKey),
-    now: Timestamp,
+    (now, life): (Timestamp, Duration),
 ) -> Result<CertificateParams, Error> {
-    let mut parameters = start(key, (now, MEMBER_DAYS))?;
+    let mut parameters = start(key, (now, life.as_secs()))?;
     parameters.distinguished_name.push(DnType::CommonName, member.to_string());
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -140,7 +142,7 @@ fn authority_name(key: &PublicKey) -> String {
     format!("Wardround authority {}", digest.short())
 }
 
-fn start(key: &PublicKey, (now, days): (Timestamp, u64)) -> Result<CertificateParams, Error> {
+fn start(key: &PublicKey, (now, seconds): (Timestamp, u64)) -> Result<CertificateParams, Error> {
     let mut serial = [0; SERIAL];
     getrandom::fill(&mut serial).map_err(|error| Error::Unwritable(error.to_string()))?;
     // Positive, and of full length.
@@ -149,9 +151,9 @@ fn start(key: &PublicKey, (now, days): (Timestamp, u64)) -> Result<CertificatePa
     parameters.distinguished_name = DistinguishedName::new();
     parameters.serial_number = Some(SerialNumber::from_slice(&serial));
     let now = now.milliseconds() / 1000;
-    // A member's clock may be some minutes behind.
-    parameters.not_before = instant(now.saturating_sub(CLOCK_SKEW))?;
-    parameters.not_after = instant(now.saturating_add(days * DAY))?;
+    // A member's clock may be some minutes behind; of a short life that must not be two thirds.
+    parameters.not_before = instant(now.saturating_sub(CLOCK_SKEW.min(seconds / 4)))?;
+    parameters.not_after = instant(now.saturating_add(seconds))?;
     parameters.use_authority_key_identifier_extension = true;
     let identifier = Digest::of(&key.subject_public_key_info()).as_bytes()[..20].to_vec();
     parameters.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
@@ -190,7 +192,7 @@ const AUTHORITY_DAYS: u64 = 20 * 365;
 /// Days that the coordinator's own certificate is good for.
 const SERVER_DAYS: u64 = 30;
 
-/// Days that a member's certificate is good for.
+/// Days that a member's certificate is good for, where nothing else is said, and at most.
 pub const MEMBER_DAYS: u64 = 60;
 
 #[cfg(test)]

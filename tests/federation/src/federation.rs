@@ -58,7 +58,12 @@ impl Federation {
 
     /// A coordinator alone, which serves members with certificates only; researcher and hospitals join by tokens.
     pub fn encrypted() -> Self {
-        Self::with_coordinator(&[("WARDROUND_LOG", "info")], |_| {}, Coordinator::create_encrypted)
+        Self::encrypted_with(&[])
+    }
+
+    /// As [`encrypted`](Self::encrypted); all programs see these variables.
+    pub fn encrypted_with(variables: &[(&str, &str)]) -> Self {
+        Self::with_coordinator(variables, |_| {}, Coordinator::create_encrypted)
     }
 
     fn with_coordinator(
