@@ -280,6 +280,7 @@ impl ResearcherService for Researchers {
             started_at: self.shared.started_at.milliseconds(),
             connected_nodes: count(self.shared.registry.count()),
             open_experiments: count(self.shared.board.count()),
+            now: self.shared.clock.now().milliseconds(),
         }))
     }
 }

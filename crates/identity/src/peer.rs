@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, OtherError};
+use rustls::{AlertDescription, CertificateError, OtherError};
 
 use crate::certificate;
 
@@ -80,6 +80,10 @@ impl Error {
             CertificateError::NotValidForNameContext { presented, .. } => {
                 Self::WrongName { dialled: dialled.to_owned(), certified: presented }
             }
+            // An authority's certificate in the place of a coordinator's: no federation has that, what intercepts does.
+            CertificateError::Other(other) if format!("{other:?}").contains(NO_LEAF) => {
+                Self::WrongAuthority { issuer: certificate::issuer(presented) }
+            }
             other => Self::Unfit(other.to_string()),
         };
         found.into()
@@ -111,6 +115,20 @@ pub fn alert_within(error: &(dyn std::error::Error + 'static)) -> Option<String>
     None
 }
 
+/// Whether what answered speaks TLS of another version or kind than every coordinator does.
+pub fn is_other_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    match find_tls(error) {
+        Some(rustls::Error::PeerIncompatible(_)) => true,
+        Some(rustls::Error::AlertReceived(alert)) => matches!(
+            alert,
+            AlertDescription::ProtocolVersion
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity
+        ),
+        _ => false,
+    }
+}
+
 /// Whether what answered does not speak TLS.
 pub fn is_not_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(find_tls(error), Some(rustls::Error::InvalidMessage(_)))
@@ -133,6 +151,9 @@ fn find_tls<'error>(
     }
     None
 }
+
+/// What webpki says of an authority's certificate that a server shows as its own.
+const NO_LEAF: &str = "CaUsedAsEndEntity";
 
 /// What rustls says of an alert, before its name.
 const ALERT: &str = "received fatal alert: ";

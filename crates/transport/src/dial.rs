@@ -64,8 +64,15 @@ pub enum Error {
         /// The address.
         address: String,
     },
+    /// Something answers that speaks TLS, but not the coordinator's: a product that opens connections on their way, or
+    /// another program.
+    #[error("what answers at {address} does not speak TLS 1.3, as every coordinator does")]
+    OtherTls {
+        /// The address.
+        address: String,
+    },
     /// The certificate that is shown there is not to be believed.
-    #[error("what answers at {address} is not known to be the coordinator: {source}")]
+    #[error("what answers at {address} is not known to be the coordinator")]
     Certificate {
         /// The address.
         address: String,
@@ -73,7 +80,7 @@ pub enum Error {
         source: peer::Error,
     },
     /// The proxy that the environment names makes no tunnel.
-    #[error("coordinator {address} is not reachable: {source}")]
+    #[error("coordinator {address} is not reachable")]
     Proxy {
         /// The address.
         address: String,
@@ -94,6 +101,10 @@ impl Error {
             Self::NotTls { .. } => Some(
                 "correct the port: another program answers there, or a coordinator that was started with \
                  --insecure-loopback",
+            ),
+            Self::OtherTls { .. } => Some(
+                "TLS may be intercepted: ask your network's people to exempt the coordinator. Else correct the port: \
+                 another program answers there",
             ),
             Self::Certificate { source, .. } => Some(match source {
                 peer::Error::WrongAuthority { .. } => {
@@ -167,6 +178,9 @@ pub(crate) fn explain(address: &Address, error: io::Error) -> Error {
     };
     if peer::is_not_tls(&error) {
         return Error::NotTls { address };
+    }
+    if peer::is_other_tls(&error) {
+        return Error::OtherTls { address };
     }
     Error::Unreachable { address, source: error.into() }
 }

@@ -84,7 +84,10 @@ impl Guarded {
         let folder = self.folder.path().join(name);
         let joined = enrol(&folder, token, self.time(), dial::Settings::default());
         let joined = soon("the enrolment", joined).await;
-        joined.map(Arc::new).map_err(|error| error.to_string())
+        joined.map(Arc::new).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        })
     }
 
     async fn join(&self, member: &str) -> Arc<Credentials> {

@@ -47,7 +47,7 @@ pub(super) async fn examine(folder: &Folder, config: &Config) -> Vec<Finding> {
             return findings;
         }
     }
-    findings.push(greet(address, &identity).await);
+    findings.extend(greet(address, &identity, clock.as_ref()).await);
     findings
 }
 
@@ -57,8 +57,8 @@ fn certificate(credentials: &Credentials, now: Timestamp) -> Finding {
     if now >= expires {
         let fact =
             format!("the certificate has expired at {expires}: the coordinator takes it no more");
-        let remedy =
-            "join again with `wardround node init --join TOKEN`; nothing of the node is lost by it";
+        let remedy = "compare this machine's clock with a good one; if it is right, join again with `wardround node init --join \
+             TOKEN`: nothing of the node is lost by it";
         return Area::Identity.wrong(fact, remedy);
     }
     if now < credentials.certified().valid_from {
@@ -131,7 +131,7 @@ async fn knock(addresses: &[SocketAddr]) -> Result<(), String> {
 }
 
 /// Asks for the version, under the node's own name and without taking its line.
-async fn greet(address: &Address, identity: &Identity) -> Finding {
+async fn greet(address: &Address, identity: &Identity, clock: &dyn Clock) -> Vec<Finding> {
     let asking = async {
         let line = dial(address, identity, dial::Settings::default()).await;
         let line = line.map_err(|error| not_dialled(address, &error))?;
@@ -139,19 +139,26 @@ async fn greet(address: &Address, identity: &Identity) -> Finding {
         answer.map(tonic::Response::into_inner).map_err(|status| not_answered(address, &status))
     };
     match timeout(PATIENCE, asking).await {
-        Ok(Ok(status)) => judge(address, status),
-        Ok(Err(finding)) => finding,
+        Ok(Ok(status)) => {
+            let difference = compare(status.now, clock.now());
+            std::iter::once(judge(address, status)).chain(difference).collect()
+        }
+        Ok(Err(finding)) => vec![finding],
         Err(_) => {
-            not_a_coordinator(address, &format!("it says nothing within {} s", PATIENCE.as_secs()))
+            let fact = format!("it says nothing within {} s", PATIENCE.as_secs());
+            vec![not_a_coordinator(address, &fact)]
         }
     }
 }
 
 fn not_dialled(address: &Address, error: &dial::Error) -> Finding {
     match (error, error.hint()) {
-        (dial::Error::Certificate { .. } | dial::Error::NotTls { .. }, Some(hint)) => {
-            Area::Coordinator.wrong(chain(error), hint)
-        }
+        (
+            dial::Error::Certificate { .. }
+            | dial::Error::NotTls { .. }
+            | dial::Error::OtherTls { .. },
+            Some(hint),
+        ) => Area::Coordinator.wrong(chain(error), hint),
         _ => not_a_coordinator(address, &chain(error)),
     }
 }
@@ -192,7 +199,43 @@ fn judge(address: &Address, status: v1::StatusResponse) -> Finding {
     }
 }
 
+/// Whether this machine's clock and the coordinator's differ by more than clocks do that are kept; nothing where they do
+/// not, or the coordinator does not say.
+fn compare(theirs: u64, own: Timestamp) -> Option<Finding> {
+    let difference = theirs.abs_diff(own.milliseconds());
+    if theirs == 0 || difference <= CLOCKS_DIFFER {
+        return None;
+    }
+    let side = if own.milliseconds() > theirs { "ahead of" } else { "behind" };
+    let seconds = difference / 1_000;
+    let fact = format!("this machine's clock is {seconds} s {side} the coordinator's");
+    let remedy = "set the clock that is wrong, and let it be kept: certificates, deadlines and records follow it";
+    Some(Area::Clock.wrong(fact, remedy))
+}
+
+/// Milliseconds by which clocks that are kept may differ.
+const CLOCKS_DIFFER: u64 = 60_000;
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after its time a renewal is late.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_told_with_the_side_and_by_how_much() {
+        let own = Timestamp::from_milliseconds(1_795_000_000_000);
+        let at = |difference: i64| own.milliseconds().saturating_add_signed(difference);
+        for kept in [0, 60_000, -60_000] {
+            assert!(compare(at(kept), own).is_none(), "{kept}");
+        }
+        assert!(compare(0, own).is_none(), "an older coordinator says nothing");
+        let ahead = compare(at(-86_400_000), own).unwrap();
+        assert_eq!(ahead.area, Area::Clock);
+        assert_eq!(ahead.fact, "this machine's clock is 86400 s ahead of the coordinator's");
+        let behind = compare(at(61_000), own).unwrap();
+        assert_eq!(behind.fact, "this machine's clock is 61 s behind the coordinator's");
+    }
+}

@@ -1,4 +1,5 @@
-//! Clients that an attacker would write: they take any server, and show what they like.
+//! Clients that an attacker would write: they take any server, and show what they like. And a server that is somebody
+//! else's.
 
 use std::sync::Arc;
 
@@ -26,6 +27,23 @@ pub(crate) fn self_signed(role: &str, name: &str) -> ClientConfig {
     let certificate = parameters.self_signed(&key).unwrap();
     let secret = PrivatePkcs8KeyDer::from(key.pkcs8());
     showing(vec![certificate.der().clone()], secret.into())
+}
+
+/// A server that shows an authority's own certificate as its own, as some products that open TLS do.
+pub(crate) fn interceptor(issuer: &str) -> rustls::ServerConfig {
+    let key = Key::from_seed(&[6; 32]);
+    let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, issuer);
+    parameters.serial_number = Some(rcgen::SerialNumber::from_slice(&[1]));
+    let certificate = parameters.self_signed(&key).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let secret = PrivatePkcs8KeyDer::from(key.pkcs8());
+    let chain = vec![certificate.der().clone()];
+    builder.with_no_client_auth().with_single_cert(chain, secret.into()).unwrap()
 }
 
 fn showing(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> ClientConfig {

@@ -208,6 +208,56 @@ async fn what_answers_without_tls_is_named() {
     assert!(matches!(error, dial::Error::NotTls { .. }), "{error:?}");
 }
 
+/// Serves one connection by other means at a port of its own.
+async fn instead<F: Future<Output = ()> + Send + 'static>(
+    serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+) -> transport::Address {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { serve(listener.accept().await.unwrap().0).await });
+    format!("https://{address}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn something_that_opens_tls_on_the_way_is_named_by_the_issuer_that_it_shows() {
+    let federation = Federation::new();
+    let ward = federation.serve().await;
+    let north = federation.join("node:north", &ward);
+    let address = instead(|stream| async move {
+        let config = crate::careless::interceptor("Hospital Web Shield");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        assert!(acceptor.accept(stream).await.is_err());
+    });
+    let address = address.await;
+    let error = within(dial(&address, north, dial::Settings::default())).await.unwrap_err();
+    let dial::Error::Certificate { source: peer::Error::WrongAuthority { issuer }, .. } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(issuer, "CN=Hospital Web Shield");
+    assert!(error.hint().unwrap().contains("TLS is intercepted"), "{error:?}");
+    assert!(!error.to_string().contains("Web Shield"), "its cause says it, once");
+}
+
+#[tokio::test]
+async fn something_that_speaks_older_tls_is_told_from_a_coordinator() {
+    let federation = Federation::new();
+    let ward = federation.serve().await;
+    let north = federation.join("node:north", &ward);
+    // The alert protocol_version, in a record of TLS 1.2 (RFC 5246, section 7.2).
+    const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 70];
+    let address = instead(|mut stream| async move {
+        let mut hello = [0; 64];
+        stream.read_exact(&mut hello).await.unwrap();
+        stream.write_all(&ALERT).await.unwrap();
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    });
+    let address = address.await;
+    let error = within(dial(&address, north, dial::Settings::default())).await.unwrap_err();
+    assert!(matches!(error, dial::Error::OtherTls { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("intercepted"), "{error:?}");
+}
+
 #[tokio::test]
 async fn an_expired_certificate_is_refused_by_the_handshake() {
     let federation = Federation::new();
